@@ -1,0 +1,1 @@
+"""eft: secure file transfer for technical-support cases."""
