@@ -1,0 +1,1 @@
+"""The regional storage layer: sealed segments, manifests, the key store. Synchronous: called from threads."""
