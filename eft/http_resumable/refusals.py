@@ -1,0 +1,49 @@
+"""What the HTTP door refuses for reasons of HTTP alone. What eft itself refuses is the tree in `eft.domain.errors`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class Disconnected(Exception):
+    """The peer went away, or the connection failed. There is nobody left to answer."""
+
+
+class Refusal(Exception):
+    """A request answered with a problem document: `status`, a stable `code`, one sentence, and the next step.
+
+    `close`: the connection cannot be used after this answer, as its framing is in doubt.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        remedy: str = "Correct the request and send it again.",
+        *,
+        headers: Mapping[str, str] | None = None,
+        close: bool = False,
+    ) -> None:
+        self.status, self.code, self.detail, self.remedy = status, code, detail, remedy
+        self.headers: dict[str, str] = dict(headers or {})
+        self.close = close
+        super().__init__(f"{status} {code}: {detail}")
+
+
+class BodyTooSlow(Refusal):
+    """Nothing of the body came for longer than the limit."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            408,
+            "body-too-slow",
+            f"No byte of the body arrived for {seconds:g} seconds.",
+            "Ask for the offset and go on from there.",
+            close=True,
+        )
+
+
+def malformed(detail: str) -> Refusal:
+    """A message whose framing is wrong or ambiguous (RFC 9112 §11): answered with 400, and the connection closed."""
+    return Refusal(400, "malformed-request", detail, close=True)

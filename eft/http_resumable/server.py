@@ -1,0 +1,198 @@
+"""The HTTPS server: listening sockets, TLS, the bounds on connections, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+import logging
+from pathlib import Path
+import socket
+import ssl
+from typing import Final
+
+from eft.domain.clock import Clock
+from eft.http_resumable.limits import Limits
+from eft.http_resumable.wire import Connection, Handler, Site
+
+log = logging.getLogger("eft.http")
+
+_CIPHERS_TLS_1_2: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!SHA1"
+_BACKLOG: Final = 1024
+_ACCEPTS_IN_ONE_GO: Final = 64
+_TLS_SHUTDOWN_S: Final = 30.0
+_CANCEL_S: Final = 5.0
+_SOCKET_OPTIONS: Final = (
+    (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""Set on the listening socket; Linux hands them down to what it accepts. A peer that vanished is noticed within 30 s."""
+
+
+def tls_context(certificate: Path, private_key: Path) -> ssl.SSLContext:
+    """TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers; no compression, no renegotiation.
+
+    Raises OSError and ssl.SSLError where the files do not serve.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS_TLS_1_2)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(certificate, private_key)
+    return context
+
+
+class HttpServer:
+    """Serves `handler` over TLS on any number of addresses, in the running event loop."""
+
+    def __init__(self, handler: Handler, *, ssl_context: ssl.SSLContext, clock: Clock, limits: Limits | None = None) -> None:
+        self._site = Site(handler=handler, clock=clock, limits=limits or Limits())
+        self._ssl_context = ssl_context
+        self._listeners: list[socket.socket] = []
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._open = 0
+        self._sweep: asyncio.TimerHandle | None = None
+        self._all_gone = asyncio.Event()
+        self._all_gone.set()
+
+    @property
+    def connections(self) -> int:
+        """Open connections, those still in their TLS handshake included."""
+        return self._open
+
+    @property
+    def requests(self) -> int:
+        """Requests begun since the start."""
+        return self._site.requests
+
+    @property
+    def limits(self) -> Limits:
+        return self._site.limits
+
+    async def listen(self, host: str, port: int, *, reuse_port: bool = True) -> int:
+        """Listens on every address of `host`; port 0 picks a free one. Returns the port. May be called several times.
+
+        Raises OSError where the address cannot be had; then nothing of this call is left listening.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        opened: list[socket.socket] = []
+        try:
+            for family, _, _, _, address in dict.fromkeys(found):
+                port = port or (opened[0].getsockname()[1] if opened else 0)
+                opened.append(_listener(family, (address[0], port), reuse_port))
+        except OSError:
+            for listener in opened:
+                listener.close()
+            raise
+        for listener in opened:
+            loop.add_reader(listener, self._accept, listener)
+        self._listeners += opened
+        if self._sweep is None:
+            self._look()
+        return int(opened[0].getsockname()[1])
+
+    async def close(self, grace_s: float) -> None:
+        """Stops accepting, ends idle connections, and gives running answers `grace_s` seconds; then cuts what is left."""
+        loop = asyncio.get_running_loop()
+        self._site.closing = True
+        for listener in self._listeners:
+            loop.remove_reader(listener)
+            listener.close()
+        self._listeners.clear()
+        for connection in list(self._site.connections):
+            connection.retire()
+        try:
+            await asyncio.wait_for(self._all_gone.wait(), grace_s)
+        except TimeoutError:
+            await self._cut()
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+
+    async def _cut(self) -> None:
+        tasks: set[asyncio.Task[None]] = set(self._handshakes)
+        for connection in list(self._site.connections):
+            if connection.task is not None:
+                tasks.add(connection.task)
+            connection.abort()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL_S)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(_ACCEPTS_IN_ONE_GO):
+            try:
+                accepted, _ = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                log.exception("http.accept_failed")
+                return
+            if self._open >= self._site.limits.connections:
+                accepted.close()
+                continue
+            accepted.setblocking(False)
+            self._open += 1
+            self._all_gone.clear()
+            task = asyncio.get_running_loop().create_task(self._handshake(accepted))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _handshake(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        ended = partial(self._ended, [])
+        try:
+            await loop.connect_accepted_socket(
+                lambda: Connection(self._site, ended),
+                accepted,
+                ssl=self._ssl_context,
+                ssl_handshake_timeout=self._site.limits.handshake_s,
+                ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
+            )
+        except (OSError, ssl.SSLError) as error:
+            log.debug("http.handshake_failed", extra={"reason": type(error).__name__})
+            accepted.close()
+            ended()
+        except BaseException:
+            accepted.close()
+            ended()
+            raise
+
+    def _ended(self, once: list[bool]) -> None:
+        """A connection has ended, in its handshake or later; counted once."""
+        if once:
+            return
+        once.append(True)
+        self._open -= 1
+        if self._open == 0:
+            self._all_gone.set()
+
+    def _look(self) -> None:
+        now = self._site.clock.monotonic()
+        for connection in list(self._site.connections):
+            connection.check(now)
+        self._sweep = asyncio.get_running_loop().call_later(self._site.limits.sweep_s, self._look)
+
+
+def _listener(family: int, address: tuple[object, int], reuse_port: bool) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        for level, option, value in _SOCKET_OPTIONS:
+            listener.setsockopt(level, option, value)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.setblocking(False)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
