@@ -1,0 +1,131 @@
+"""Attachments: the finished files of a case, and which of them the client's directory shows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
+
+from eft.db import cursors
+from eft.db.rows import record, values
+from eft.db.tables import attachments
+from eft.domain.attachment import TRANSITIONS, Attachment, AttachmentState
+from eft.domain.errors import NotFound
+from eft.domain.upload import Source
+
+
+def insert(conn: Connection, attachment: Attachment) -> None:
+    conn.execute(attachments.insert(), values(attachments, attachment))
+
+
+def get(conn: Connection, attachment_id: str) -> Attachment | None:
+    return _first(conn, select(attachments).where(attachments.c.id == attachment_id))
+
+
+def page(conn: Connection, case_id: str, cursor: str | None, limit: int) -> tuple[list[Attachment], str | None]:
+    """At most `limit` of the case's attachments in every state, newest first, and the cursor of the next page or None.
+
+    Raises Invalid for a bad cursor.
+    """
+    query = select(attachments).where(attachments.c.case_id == case_id)
+    rows = conn.execute(cursors.page(query, attachments.c.received_at, attachments.c.id, cursor, limit)).all()
+    kept = [record(Attachment, row) for row in rows[: cursors.bounded(limit)]]
+    return kept, cursors.encode(kept[-1].received_at, kept[-1].id) if len(rows) > len(kept) else None
+
+
+def of_case(conn: Connection, case_id: str) -> list[Attachment]:
+    """All of the case's attachments, in whatever state, newest first."""
+    return [record(Attachment, row) for row in conn.execute(_newest(select(attachments).where(attachments.c.case_id == case_id)))]
+
+
+def newest_by_name(conn: Connection, case_id: str, name: str, *, from_support: bool | None = None) -> Attachment | None:
+    """The latest version of that name, hidden or gone as it may be. `from_support` looks only among what support sent (True)
+    or what the client sent (False): the two stand in different directories."""
+    return _first(conn, _newest_version(select(attachments).where(_named(case_id, name, from_support))))
+
+
+def visible(conn: Connection, case_id: str) -> list[Attachment]:
+    """What the client's directory shows: of each name the newest, where it is available and not hidden. Sorted by name."""
+    query = select(attachments).where(attachments.c.case_id == case_id, _shown())
+    return sorted((record(Attachment, row) for row in conn.execute(query)), key=lambda attachment: attachment.name)
+
+
+def rename(conn: Connection, attachment_id: str, name: str) -> int:
+    """Gives it another name, and the next version number there, which is returned. Supersede what has the name first.
+
+    Raises NotFound.
+    """
+    case_id = conn.execute(select(attachments.c.case_id).where(attachments.c.id == attachment_id)).scalar_one_or_none()
+    if case_id is None:
+        raise NotFound
+    version = next_version(conn, case_id, name)
+    _change(conn, attachment_id, name=name, version=version)
+    return version
+
+
+def next_version(conn: Connection, case_id: str, name: str) -> int:
+    """The version that the next file of that name gets, from 1. Lock the case first where two may come at once."""
+    query = select(func.max(attachments.c.version)).where(_named(case_id, name, None))
+    return (conn.execute(query).scalar_one() or 0) + 1
+
+
+def hide(conn: Connection, attachment_id: str) -> None:
+    """The client removed it from its directory; staff go on seeing it. Raises NotFound."""
+    _change(conn, attachment_id, hidden=True)
+
+
+def supersede(conn: Connection, case_id: str, name: str, *, from_support: bool | None = None) -> None:
+    """Every file of that name gives way to one that is about to be inserted. `from_support` as for `newest_by_name`."""
+    conn.execute(
+        update(attachments).where(_named(case_id, name, from_support), ~attachments.c.superseded).values(superseded=True)
+    )
+
+
+def set_modified(conn: Connection, attachment_id: str, modified_at: datetime) -> None:
+    """The time that the client's directory shows. Raises NotFound."""
+    _change(conn, attachment_id, modified_at=modified_at)
+
+
+def set_state(conn: Connection, attachment_id: str, state: AttachmentState, at: datetime) -> None:
+    """`tombstoned`, since `at`: manifest and inline bytes leave the row; or `purged`, which keeps the first `gone_at`.
+
+    Repeatable. Raises NotFound; ValueError for a way that attachments do not go.
+    """
+    attachment = _first(conn, select(attachments).where(attachments.c.id == attachment_id).with_for_update())
+    if attachment is None:
+        raise NotFound
+    if attachment.state is state:
+        return
+    if state not in TRANSITIONS[attachment.state]:
+        raise ValueError(f"an attachment does not go from {attachment.state} to {state}")
+    _change(conn, attachment_id, state=state, gone_at=attachment.gone_at or at, manifest=None, inline=None)
+
+
+def _named(case_id: str, name: str, from_support: bool | None) -> ColumnElement[bool]:
+    named = and_(attachments.c.case_id == case_id, attachments.c.name == name)
+    if from_support is None:
+        return named
+    source = attachments.c.source
+    return and_(named, source == Source.SUPPORT if from_support else source != Source.SUPPORT)
+
+
+def _shown() -> ColumnElement[bool]:
+    return and_(~attachments.c.superseded, ~attachments.c.hidden, attachments.c.state == AttachmentState.AVAILABLE)
+
+
+def _newest(query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+    return query.order_by(attachments.c.received_at.desc(), attachments.c.id.desc())
+
+
+def _newest_version(query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+    return query.order_by(attachments.c.version.desc(), attachments.c.received_at.desc(), attachments.c.id.desc())
+
+
+def _first(conn: Connection, query: Select[tuple[object, ...]]) -> Attachment | None:
+    row = conn.execute(query.limit(1)).one_or_none()
+    return None if row is None else record(Attachment, row)
+
+
+def _change(conn: Connection, attachment_id: str, **columns: object) -> None:
+    if conn.execute(update(attachments).where(attachments.c.id == attachment_id).values(columns)).rowcount != 1:
+        raise NotFound

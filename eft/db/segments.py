@@ -1,0 +1,56 @@
+"""Segments of uploads: which plaintext range is in which file. `uploads` has these functions under the same names."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+
+from eft.db.rows import record, values
+from eft.db.tables import segments as table
+from eft.db.tables import uploads
+from eft.domain.upload import SegmentFacts
+
+_OF_UPLOAD = select(table).where(table.c.upload_id == bindparam("id")).order_by(table.c.epoch)
+_CHUNK = 500
+"""Ids in one IN list, well below any dialect's limit of parameters."""
+
+
+def add_segment(conn: Connection, facts: SegmentFacts) -> None:
+    conn.execute(table.insert(), values(table, facts))
+
+
+def end_segment(conn: Connection, upload_id: str, epoch: int, end: int) -> bool:
+    """Closes an open segment at `end` (bytes, exclusive). False, and no change, where there is no such open segment."""
+    query = update(table).where(table.c.upload_id == upload_id, table.c.epoch == epoch, table.c.end.is_(None)).values(end=end)
+    return conn.execute(query).rowcount == 1
+
+
+def drop_segment(conn: Connection, upload_id: str, epoch: int) -> None:
+    """Forgets one segment, open or closed. Idempotent. Its file goes when `file_references` says 0."""
+    conn.execute(delete(table).where(table.c.upload_id == upload_id, table.c.epoch == epoch))
+
+
+def segments(conn: Connection, upload_id: str) -> list[SegmentFacts]:
+    """The upload's segments, in the order of their epochs."""
+    return [record(SegmentFacts, row) for row in conn.execute(_OF_UPLOAD, {"id": upload_id})]
+
+
+def of_uploads(conn: Connection, upload_ids: list[str]) -> dict[str, list[SegmentFacts]]:
+    """The segments of each of these uploads that has any."""
+    found: dict[str, list[SegmentFacts]] = {}
+    for first in range(0, len(upload_ids), _CHUNK):
+        query = select(table).where(table.c.upload_id.in_(upload_ids[first : first + _CHUNK])).order_by(table.c.epoch)
+        for row in conn.execute(query):
+            found.setdefault(row.upload_id, []).append(record(SegmentFacts, row))
+    return found
+
+
+def file_references(conn: Connection, file_upload_id: str, file_epoch: int) -> int:
+    """How many segments, of whatever upload, lie in this file."""
+    query = select(func.count()).where(table.c.file_upload_id == file_upload_id, table.c.file_epoch == file_epoch)
+    return conn.execute(query).scalar_one()
+
+
+def live_held(conn: Connection) -> list[tuple[str, str | None]]:
+    """(upload id, holder) of every upload with an open segment: one is being written, or its writer died."""
+    query = select(uploads.c.id, uploads.c.holder).join(table, table.c.upload_id == uploads.c.id).where(table.c.end.is_(None))
+    return [(upload_id, holder) for upload_id, holder in conn.execute(query.distinct().order_by(uploads.c.id))]

@@ -1,0 +1,169 @@
+"""Uploads: their facts, the fence that every acknowledgement passes, and what is due. Their segments are in segments.py.
+
+Every Upload that comes from here has its segments, in the order of their epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
+
+from eft.db.rows import values
+from eft.db.segments import add_segment, drop_segment, end_segment, file_references, live_held, of_uploads, segments
+from eft.db.tables import cases, uploads
+from eft.domain.case import CaseStatus, PurgeState
+from eft.domain.errors import NotFound
+from eft.domain.upload import UNFINISHED, SegmentFacts, Upload, UploadState, unfreeze_expiry
+
+__all__ = [
+    "Fence",
+    "add_segment",
+    "by_name",
+    "drop_segment",
+    "end_segment",
+    "expiring",
+    "fence",
+    "file_references",
+    "freeze_case",
+    "get",
+    "insert",
+    "live_held",
+    "lock",
+    "of_case",
+    "save",
+    "segments",
+    "settling_due",
+    "thaw_case",
+    "unfinished",
+]
+
+_GET = select(uploads).where(uploads.c.id == bindparam("id"))
+_LOCK = _GET.with_for_update()
+_FENCE = (
+    select(uploads.c.epoch, uploads.c.state, cases.c.status, cases.c.purge)
+    .join(cases, cases.c.id == uploads.c.case_id)
+    .where(uploads.c.id == bindparam("id"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What a writer compares with before it acknowledges: whose the upload is now, and whether its case takes data."""
+
+    epoch: int
+    state: UploadState
+    case_status: CaseStatus
+    case_purge: PurgeState
+
+
+def fence(conn: Connection, upload_id: str) -> Fence | None:
+    """One select by key; the hot read. Sees every transaction that was committed before it was called."""
+    row = conn.execute(_FENCE, {"id": upload_id}).one_or_none()
+    return None if row is None else Fence(*row)
+
+
+def insert(conn: Connection, upload: Upload) -> None:
+    """A new upload with its segments, where it begins with some (a version made by reference)."""
+    conn.execute(uploads.insert(), values(uploads, upload))
+    for facts in upload.segments:
+        add_segment(conn, facts)
+
+
+def get(conn: Connection, upload_id: str) -> Upload | None:
+    return _one(conn, conn.execute(_GET, {"id": upload_id}).one_or_none())
+
+
+def lock(conn: Connection, upload_id: str) -> Upload | None:
+    """The upload; nobody else changes it before this transaction ends. Where the case is locked too, the case comes first."""
+    return _one(conn, conn.execute(_LOCK, {"id": upload_id}).one_or_none())
+
+
+def save(conn: Connection, upload: Upload) -> None:
+    """Every field but the segments. Lock it first. Raises NotFound."""
+    row = values(uploads, upload)
+    if conn.execute(update(uploads).where(uploads.c.id == bindparam("its_id")).values(row), {"its_id": upload.id}).rowcount != 1:
+        raise NotFound
+
+
+def unfinished(conn: Connection, case_id: str) -> list[Upload]:
+    """The case's uploads that may still become attachments, newest first."""
+    return _many(conn, _newest(select(uploads).where(uploads.c.case_id == case_id, uploads.c.state.in_(UNFINISHED))))
+
+
+def of_case(conn: Connection, case_id: str) -> list[Upload]:
+    """All of the case's uploads, in whatever state, newest first."""
+    return _many(conn, _newest(select(uploads).where(uploads.c.case_id == case_id)))
+
+
+def by_name(conn: Connection, case_id: str, name: str) -> Upload | None:
+    """The newest unfinished upload of that name."""
+    query = select(uploads).where(uploads.c.case_id == case_id, uploads.c.name == name, uploads.c.state.in_(UNFINISHED))
+    return _one(conn, conn.execute(_newest(query).limit(1)).one_or_none())
+
+
+def settling_due(conn: Connection, now: datetime, limit: int = 1000) -> list[Upload]:
+    """Settling uploads with `settles_at` at or before now, the longest due first."""
+    query = select(uploads).where(uploads.c.state == UploadState.SETTLING, uploads.c.settles_at <= now)
+    return _many(conn, query.order_by(uploads.c.settles_at, uploads.c.id).limit(limit))
+
+
+def expiring(conn: Connection, now: datetime, limit: int = 1000) -> list[Upload]:
+    """Uploads to be given up: `expires_at` at or before now, the longest due first.
+
+    Receiving and refused ones, and settling ones that wait for something else than time. A frozen one's clock stands
+    still, and one that settles by itself is published, however late.
+    """
+    waits = or_(
+        uploads.c.state.in_([UploadState.RECEIVING, UploadState.REFUSED]),
+        and_(uploads.c.state == UploadState.SETTLING, uploads.c.settles_at.is_(None)),
+    )
+    query = select(uploads).where(waits, uploads.c.expires_at <= now)
+    return _many(conn, query.order_by(uploads.c.expires_at, uploads.c.id).limit(limit))
+
+
+def freeze_case(conn: Connection, case_id: str, now: datetime) -> None:
+    """What a closing case does to its uploads: those being received or refused freeze; a settling one, which its client has
+    closed, settles now, or freezes where it waits for something else than time. Lock the case first."""
+    mine = uploads.c.case_id == case_id
+    settling = uploads.c.state == UploadState.SETTLING
+    freezes = or_(
+        uploads.c.state.in_([UploadState.RECEIVING, UploadState.REFUSED]), and_(settling, uploads.c.settles_at.is_(None))
+    )
+    conn.execute(update(uploads).where(mine, freezes).values(state=UploadState.FROZEN, frozen_at=now))
+    conn.execute(update(uploads).where(mine, settling, uploads.c.settles_at > now).values(settles_at=now))
+
+
+def thaw_case(conn: Connection, case_id: str, now: datetime) -> None:
+    """What a reopened case does to its frozen uploads: they go on, and expire as much later as they were frozen. Lock the
+    case first."""
+    frozen = select(uploads.c.id, uploads.c.expires_at, uploads.c.frozen_at).where(
+        uploads.c.case_id == case_id, uploads.c.state == UploadState.FROZEN
+    )
+    for upload_id, expires_at, frozen_at in conn.execute(frozen.with_for_update()).all():
+        conn.execute(
+            update(uploads)
+            .where(uploads.c.id == upload_id)
+            .values(state=UploadState.RECEIVING, frozen_at=None, expires_at=unfreeze_expiry(expires_at, frozen_at, now))
+        )
+
+
+def _newest(query: Select[Any]) -> Select[Any]:
+    return query.order_by(uploads.c.created_at.desc(), uploads.c.id.desc())
+
+
+def _one(conn: Connection, row: Row[Any] | None) -> Upload | None:
+    return None if row is None else _upload(row, segments(conn, row.id))
+
+
+def _many(conn: Connection, query: Select[Any]) -> list[Upload]:
+    rows = conn.execute(query).all()
+    found = of_uploads(conn, [row.id for row in rows])
+    return [_upload(row, found.get(row.id, ())) for row in rows]
+
+
+def _upload(row: Row[Any], its_segments: Iterable[SegmentFacts]) -> Upload:
+    return Upload(**row._mapping, segments=tuple(its_segments))
