@@ -21,7 +21,7 @@ _INSERT = audit.insert().inline()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """One act: who (`actor`, from `address`), when, what (`noun.verb`), on what (`subject`, of a case or of none), how it ended."""
+    """One act: who (`actor`, from `address`), when, what (`noun.verb`), on what (`subject`, of a case or none), how it ended."""
 
     id: int
     at: datetime

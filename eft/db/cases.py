@@ -49,7 +49,7 @@ def page(conn: Connection, cursor: str | None, limit: int) -> tuple[list[Case], 
 
 
 def closed_before(conn: Connection, instant: datetime) -> list[Case]:
-    """Closed cases with `closed_at` at or before the instant whose data is not purged yet, the longest closed first; held ones too."""
+    """Cases closed at or before the instant whose data is not purged yet, held ones too, the longest closed first."""
     query = select(cases).where(
         cases.c.status == CaseStatus.CLOSED, cases.c.purge != PurgeState.PURGED, cases.c.closed_at <= instant
     )

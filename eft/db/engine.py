@@ -24,9 +24,9 @@ T = TypeVar("T")
 class Database:
     """A SQLite file (`sqlite:////absolute/path`) or a PostgreSQL database (`postgresql://user@host/name`).
 
-    Work is a plain function that takes a connection and returns plain values. It runs in a thread, ends no transaction itself, has
-    no effect but on the database, and may be run again from its beginning. Whatever it raises reaches the caller, and nothing of it
-    is stored.
+    Work is a plain function that takes a connection and returns plain values. It runs in a thread, ends no transaction itself,
+    has no effect but on the database, and may be run again from its beginning. Whatever it raises reaches the caller, and
+    nothing of it is stored.
 
     Both `read` and `write` raise StorageFull, StorageFailed (disk, connection; after a lost connection during COMMIT nobody knows
     whether it was stored) and Busy (a lock that could not be had). Cancelling who waits cancels no work: it runs to its end.
@@ -76,7 +76,7 @@ class Database:
 
     @property
     def commits(self) -> int:
-        """Transactions committed by this process since it opened the database: below the number of writes where they share one."""
+        """Transactions committed by this process so far: fewer than writes, where those share one."""
         return self._backend.commits.count
 
     @property

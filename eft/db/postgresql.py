@@ -126,11 +126,11 @@ def _until_it_stands(unit: Unit, attempt: Any) -> None:
         except _CommitFailed as error:
             unit.error = translate(error.__cause__ or error)
             return
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 it is the caller's
             unit.error = translate(error)
             if not left or not (may_run_again(error) or lost_connection(error)):
                 return
-        time.sleep(random.uniform(0.005, 0.02) * 2 ** (ATTEMPTS - left))
+        time.sleep(random.uniform(0.005, 0.02) * 2 ** (ATTEMPTS - left))  # noqa: S311 no secret
 
 
 def _commit(conn: Connection) -> None:

@@ -131,7 +131,7 @@ class _Writer(_Session):
             driver.execute("COMMIT")
             conn.commit()
             self._database.commits.add()
-        except BaseException as error:  # nothing of this transaction is durable, and every caller must hear so
+        except BaseException as error:  # noqa: BLE001 nothing of this is durable, and every caller must hear so
             self._drop()
             for unit in units:
                 unit.error = unit.error or translate(error)
@@ -153,11 +153,11 @@ def _carry_out(unit: Unit, conn: Connection, driver: sqlite3.Connection) -> None
 class _Reader(_Session):
     def run(self, units: list[Unit]) -> None:
         for unit in units:
-            for attempt in range(ATTEMPTS):
+            for _ in range(ATTEMPTS):
                 try:
                     unit.result, unit.error = self._read(unit), None
                     break
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 it is the caller's
                     self._drop()
                     unit.error = translate(error)
                     if not is_busy(error):

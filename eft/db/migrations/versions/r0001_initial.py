@@ -1,6 +1,7 @@
 """The first schema: cases, uploads and their segments, attachments, accounts, tokens, directories, audit, leases.
 
-A revision never changes once released, so it names no type or value of the program.
+A revision never changes once released, so it names no type or value of the program. Schemas only go forward: the way back is
+a restored backup.
 """
 
 from alembic import op
@@ -204,19 +205,6 @@ def upgrade() -> None:
         sa.Column("expires_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("leases")
-    op.drop_table("audit")
-    op.drop_table("directories")
-    op.drop_table("upload_tokens")
-    op.drop_table("api_tokens")
-    op.drop_table("accounts")
-    op.drop_table("attachments")
-    op.drop_table("segments")
-    op.drop_table("uploads")
-    op.drop_table("cases")
 
 
 def _partial(name: str, table: str, columns: list[str], where: str, unique: bool = False) -> None:
