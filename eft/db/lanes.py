@@ -86,7 +86,7 @@ class Lane:
             if units:
                 try:
                     session.run(units)
-                except BaseException as error:  # noqa: BLE001 a bug in a session: nobody may wait for ever because of it
+                except BaseException as error:  # a bug in a session: nobody may wait for ever because of it
                     for unit in units:
                         unit.error = unit.error or error
                 _answer(units)

@@ -126,7 +126,7 @@ def _until_it_stands(unit: Unit, attempt: Any) -> None:
         except _CommitFailed as error:
             unit.error = translate(error.__cause__ or error)
             return
-        except BaseException as error:  # noqa: BLE001 it is the caller's
+        except BaseException as error:  # it is the caller's
             unit.error = translate(error)
             if not left or not (may_run_again(error) or lost_connection(error)):
                 return

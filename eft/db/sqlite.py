@@ -131,7 +131,7 @@ class _Writer(_Session):
             driver.execute("COMMIT")
             conn.commit()
             self._database.commits.add()
-        except BaseException as error:  # noqa: BLE001 nothing of this is durable, and every caller must hear so
+        except BaseException as error:  # nothing of this is durable, and every caller must hear so
             self._drop()
             for unit in units:
                 unit.error = unit.error or translate(error)
@@ -157,7 +157,7 @@ class _Reader(_Session):
                 try:
                     unit.result, unit.error = self._read(unit), None
                     break
-                except BaseException as error:  # noqa: BLE001 it is the caller's
+                except BaseException as error:  # it is the caller's
                     self._drop()
                     unit.error = translate(error)
                     if not is_busy(error):
