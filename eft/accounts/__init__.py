@@ -1,0 +1,1 @@
+"""Who may come in: temporary SFTP accounts and bearer tokens."""

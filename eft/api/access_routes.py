@@ -1,0 +1,61 @@
+"""Ways in: upload tokens and the temporary SFTP account of a case."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from eft.accounts.temporary import Credentials
+from eft.accounts.tokens import DEFAULT_TTL_S, Scope
+from eft.api.bodies import SftpAccountView, UploadTokenBody, UploadTokenView
+from eft.api.caller import needs
+from eft.api.services import ApiServices, ApiSettings
+from eft.domain.actor import Actor
+from eft.domain.case import check_case_id
+from eft.domain.upload import Source
+
+Issues = Annotated[Actor, Depends(needs(Scope.TOKENS_WRITE))]
+Shows = Annotated[Actor, Depends(needs(Scope.ACCOUNTS_READ))]
+Creates = Annotated[Actor, Depends(needs(Scope.ACCOUNTS_WRITE))]
+
+
+def access_routes(services: ApiServices, settings: ApiSettings) -> APIRouter:
+    """The routes that give somebody access to one case, or take it away."""
+    routes = APIRouter(tags=["access"])
+
+    def view(credentials: Credentials) -> SftpAccountView:
+        return SftpAccountView(
+            username=credentials.account.username,
+            password=credentials.password,
+            host=settings.sftp_host,
+            port=settings.sftp_port,
+            host_key_fingerprints=list(settings.host_key_fingerprints),
+            expires_at=credentials.account.expires_at,
+        )
+
+    @routes.post("/cases/{case_id}/upload-tokens", status_code=201)
+    async def issue_upload_token(case_id: str, actor: Issues, body: UploadTokenBody | None = None) -> UploadTokenView:
+        """A bearer token for uploads to this case: for 24 hours, or `ttl_s` seconds, at most seven days. It is shown once."""
+        asked = body or UploadTokenBody()
+        token, expires_at = await services.tokens.issue_upload(
+            check_case_id(case_id), DEFAULT_TTL_S if asked.ttl_s is None else asked.ttl_s, Source(asked.source), actor
+        )
+        return UploadTokenView(token=token, expires_at=expires_at)
+
+    @routes.post("/cases/{case_id}/sftp-account", status_code=201)
+    async def create_account(case_id: str, actor: Creates) -> SftpAccountView:
+        """A temporary SFTP account for 120 hours. One that is alive is replaced, and its sessions are cut."""
+        return view(await services.accounts.issue(check_case_id(case_id), actor))
+
+    @routes.get("/cases/{case_id}/sftp-account")
+    async def show_account(case_id: str, actor: Shows) -> SftpAccountView:
+        """The account that is alive, with its password. Every look is in the audit log."""
+        return view(await services.accounts.show(check_case_id(case_id), actor))
+
+    @routes.delete("/cases/{case_id}/sftp-account", status_code=204)
+    async def revoke_account(case_id: str, actor: Creates) -> None:
+        """Ends the account and its sessions. Repeatable."""
+        await services.accounts.revoke(check_case_id(case_id), actor)
+
+    return routes

@@ -1,0 +1,66 @@
+"""The control API as one ASGI application."""
+
+from __future__ import annotations
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+
+from eft.api.access_routes import access_routes
+from eft.api.attachment_routes import attachment_routes
+from eft.api.case_routes import case_routes
+from eft.api.download import answer
+from eft.api.guard import OPENAPI, PREFIX, AsgiApp, Guard
+from eft.api.problems import MEDIA_TYPE, SCHEMA, Problem, of_status, translate
+from eft.api.services import ApiServices, ApiSettings
+from eft.domain.errors import EftError, Invalid
+
+_DESCRIPTION = """Cases, and the files that belong to them, for a portal or a CRM.
+
+Every answer that is not a success is problem+json (RFC 9457) with a stable `code`. Times are UTC. Lists are pages:
+`{"items": […], "next": cursor | null}`, newest first."""
+
+
+def create_api(services: ApiServices, settings: ApiSettings) -> AsgiApp:
+    """The application. Its paths begin with `/api/v1`: hand it requests with their path unchanged."""
+    api = FastAPI(
+        title="eft control API",
+        version="1",
+        description=_DESCRIPTION,
+        openapi_url=OPENAPI,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"default": {"description": "A problem", "content": {MEDIA_TYPE: {"schema": SCHEMA}}}},
+    )
+    documented = [Depends(HTTPBearer(auto_error=False, description="An API token with the scope that the call needs"))]
+    for routes in (case_routes(services), access_routes(services, settings), attachment_routes(services)):
+        api.include_router(routes, prefix=PREFIX, dependencies=documented)
+
+    @api.exception_handler(EftError)
+    async def refused(_: Request, error: EftError) -> Response:
+        return answer(translate(error))
+
+    @api.exception_handler(RequestValidationError)
+    async def not_valid(_: Request, error: RequestValidationError) -> Response:
+        return answer(_first_fault(error))
+
+    @api.exception_handler(HTTPException)
+    async def not_routed(_: Request, error: HTTPException) -> Response:
+        return answer(of_status(error.status_code, error.headers))
+
+    return Guard(api, services.tokens)
+
+
+def _first_fault(error: RequestValidationError) -> Problem:
+    """The first thing that is wrong, by the name of its field. What was sent is not repeated."""
+    fault = error.errors()[0]
+    place = [str(part) for part in fault["loc"] if part not in ("body", "query", "path")]
+    if fault["type"] == "json_invalid":
+        return Problem(422, Invalid.code, "The body is not JSON.", Invalid.remedy)
+    field = str(fault.get("ctx", {}).get("field", "")) or ".".join(place)
+    if not field:
+        return Problem(422, Invalid.code, "The body is missing, or is not an object.", Invalid.remedy)
+    wrong = str(fault["msg"])
+    return Problem(422, Invalid.code, f"{field}: {wrong[:1].lower()}{wrong[1:]}.", Invalid.remedy, field=field)

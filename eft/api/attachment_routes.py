@@ -1,0 +1,125 @@
+"""Attachments and unfinished uploads: list, hand back, read, delete."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from eft.accounts.tokens import Scope
+from eft.api.bodies import AttachmentView, Page, UploadView
+from eft.api.caller import needs
+from eft.api.case_routes import Cursor, Limit
+from eft.api.download import download
+from eft.api.intake import declared_digest, declared_length, declared_name, refuse_encoding, take_in
+from eft.api.services import ApiServices
+from eft.domain.actor import Actor
+from eft.domain.attachment import Attachment, AttachmentState
+from eft.domain.case import check_case_id
+from eft.domain.errors import NotFound, Purged
+from eft.domain.upload import Source
+from eft.transfers.intent import Intent
+
+Reads = Annotated[Actor, Depends(needs(Scope.ATTACHMENTS_READ))]
+Writes = Annotated[Actor, Depends(needs(Scope.ATTACHMENTS_WRITE))]
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+_RAW_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    "parameters": [
+        {
+            "name": "Repr-Digest",
+            "in": "header",
+            "required": False,
+            "description": "RFC 9530: sha-256=:BASE64: of the file. Where it does not match, the file is refused.",
+            "schema": {"type": "string"},
+        }
+    ],
+}
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+    206: {"description": "A range of it", "content": {"application/octet-stream": {}}},
+}
+
+
+def attachment_routes(services: ApiServices) -> APIRouter:
+    """The routes that are about files."""
+    routes = APIRouter(tags=["files"])
+    transfers = services.transfers
+
+    async def present(attachment_id: str) -> Attachment:
+        """The attachment, if it can be read. Raises NotFound, Purged."""
+        if not _ID.fullmatch(attachment_id):
+            raise NotFound
+        attachment = await transfers.attachment(attachment_id)
+        if attachment.state is not AttachmentState.AVAILABLE:
+            raise Purged(attachment.gone_at)
+        return attachment
+
+    @routes.get("/cases/{case_id}/attachments")
+    async def list_attachments(case_id: str, _: Reads, limit: Limit = 100, cursor: Cursor = None) -> Page[AttachmentView]:
+        """The case's attachments, newest first; those that are gone are listed as what is left of them."""
+        case = await services.cases.get(check_case_id(case_id))
+        items, following = await transfers.attachments(case.id, cursor, limit)
+        return Page[AttachmentView](items=[AttachmentView.of(item, case) for item in items], next=following)
+
+    @routes.post("/cases/{case_id}/attachments", status_code=201, openapi_extra=_RAW_BODY)
+    async def hand_back(
+        case_id: str,
+        request: Request,
+        actor: Writes,
+        name: Annotated[str | None, Query(description="The file's name: a relative path, percent-encoded")] = None,
+    ) -> AttachmentView:
+        """Hands a file back to the customer: the body is its bytes, as they are."""
+        headers = request.headers
+        refuse_encoding(headers.get("content-encoding"))
+        intent = Intent(
+            name=declared_name(request.scope["query_string"]),
+            source=Source.SUPPORT,
+            actor=actor,
+            length=declared_length(headers.get("content-length")),
+            sha256=declared_digest(headers.get("repr-digest")),
+        )
+        attachment = await take_in(transfers, check_case_id(case_id), intent, _chunks(request))
+        return AttachmentView.of(attachment, await services.cases.get(case_id))
+
+    @routes.get("/cases/{case_id}/uploads")
+    async def list_uploads(case_id: str, _: Reads) -> Page[UploadView]:
+        """Unfinished uploads, newest first, all on one page."""
+        found = await transfers.unfinished(check_case_id(case_id))
+        return Page[UploadView](items=[UploadView.of(upload) for upload in found], next=None)
+
+    @routes.get("/attachments/{attachment_id}")
+    async def get_attachment(attachment_id: str, _: Reads) -> AttachmentView:
+        """One attachment; 410 once it is gone."""
+        attachment = await present(attachment_id)
+        return AttachmentView.of(attachment, await services.cases.get(attachment.case_id))
+
+    @routes.get("/attachments/{attachment_id}/content", responses=_CONTENT, response_class=Response)
+    async def get_content(attachment_id: str, request: Request, _: Reads) -> Response:
+        """Its bytes, or a range of them. Sent as a download, with ETag and Repr-Digest."""
+        return await download(request, transfers, await present(attachment_id))
+
+    @routes.head("/attachments/{attachment_id}/content", include_in_schema=False)
+    async def head_content(attachment_id: str, request: Request, _: Reads) -> Response:
+        return await download(request, transfers, await present(attachment_id))
+
+    @routes.delete("/attachments/{attachment_id}", status_code=204)
+    async def delete_attachment(attachment_id: str, actor: Writes) -> None:
+        """Deletes its bytes before their time; what it was stays listed."""
+        await present(attachment_id)
+        await transfers.delete(attachment_id, actor=actor)
+
+    return routes
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    async for chunk in request.stream():
+        if chunk:
+            yield chunk

@@ -1,0 +1,207 @@
+"""How the control API says no: every error of the tree as problem+json (RFC 9457). The API's one translation file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+
+from eft.domain.errors import (
+    AlreadyExists,
+    AlreadyFinished,
+    Busy,
+    CaseClosed,
+    CasePurging,
+    ChecksumMismatch,
+    ChecksumUnknown,
+    ClosedDifferently,
+    Conflict,
+    DigestInvalid,
+    DigestMismatch,
+    EftError,
+    Forbidden,
+    Gone,
+    Invalid,
+    KeyUnavailable,
+    LegalHold,
+    LengthInvalid,
+    MetadataInvalid,
+    NameNotAllowed,
+    NotEmpty,
+    NotFound,
+    NotSequential,
+    OffsetMismatch,
+    Purged,
+    ReadOnly,
+    ReopenByTelephone,
+    ReopenTooLate,
+    ScopeMissing,
+    SignInRefused,
+    StorageFailed,
+    StorageFull,
+    Tampered,
+    TooLarge,
+    Unauthenticated,
+    UnsafeSetting,
+    UploadExpired,
+    UploadTerminated,
+    WriterDisplaced,
+    WrongHost,
+    WrongRegion,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[EftError], int] = {
+    AlreadyExists: 409,
+    AlreadyFinished: 409,
+    Busy: 503,
+    CaseClosed: 403,
+    CasePurging: 403,
+    ChecksumMismatch: 422,
+    ChecksumUnknown: 422,
+    ClosedDifferently: 409,
+    Conflict: 409,
+    DigestInvalid: 422,
+    DigestMismatch: 422,
+    Forbidden: 403,
+    Gone: 410,
+    Invalid: 422,
+    KeyUnavailable: 500,
+    LegalHold: 409,
+    LengthInvalid: 422,
+    MetadataInvalid: 422,
+    NameNotAllowed: 422,
+    NotEmpty: 409,
+    NotFound: 404,
+    NotSequential: 422,
+    OffsetMismatch: 409,
+    Purged: 410,
+    ReadOnly: 403,
+    ReopenByTelephone: 403,
+    ReopenTooLate: 403,
+    ScopeMissing: 403,
+    SignInRefused: 401,
+    StorageFailed: 500,
+    StorageFull: 507,
+    Tampered: 500,
+    TooLarge: 413,
+    Unauthenticated: 401,
+    UnsafeSetting: 500,
+    UploadExpired: 410,
+    UploadTerminated: 410,
+    WriterDisplaced: 409,
+    WrongHost: 421,
+    WrongRegion: 421,
+}
+
+_TITLES = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    410: "Gone",
+    412: "Precondition failed",
+    413: "Too large",
+    415: "Unsupported media type",
+    416: "Range not satisfiable",
+    421: "Wrong gateway",
+    422: "Not valid",
+    500: "Server failure",
+    503: "Busy",
+    507: "Storage full",
+}
+
+SCHEMA = {
+    "title": "Problem",
+    "description": "RFC 9457. `code` never changes; `detail` says what was wrong, `remedy` what to do next.",
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail", "remedy"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+        "remedy": {"type": "string"},
+        "field": {"type": "string", "description": "invalid-request: the field that it is about."},
+        "region": {"type": "string", "description": "wrong-region: where this belongs."},
+        "url": {"type": "string", "description": "wrong-region: the gateway to go to."},
+    },
+}
+
+
+class Problem:
+    """One refusal, ready to be sent: status, headers, body."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, remedy: str, *, headers: Mapping[str, str] | None = None, **fields: object
+    ) -> None:
+        self.status = status
+        self.headers = {"content-type": MEDIA_TYPE, **(headers or {})}
+        self.content = {
+            "type": f"urn:eft:problem:{code}",
+            "title": _TITLES.get(status, "Refused"),
+            "status": status,
+            "code": code,
+            "detail": detail,
+            "remedy": remedy,
+            **fields,
+        }
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps(self.content).encode()
+
+
+def translate(error: EftError) -> Problem:
+    """The problem that an error of the tree is to a caller of the API."""
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    headers: dict[str, str] = {}
+    fields: dict[str, object] = {}
+    match error:
+        case Unauthenticated():
+            headers["www-authenticate"] = 'Bearer realm="eft"'
+        case ScopeMissing():
+            fields["scope"] = error.scope
+        case WrongRegion():
+            fields["region"], fields["url"] = error.region, error.url
+        case Purged():
+            fields["purged_at"] = error.at.isoformat().replace("+00:00", "Z") if error.at else None
+        case OffsetMismatch():
+            fields["offset"] = error.durable
+        case DigestMismatch():
+            fields["declared"], fields["received"] = error.declared, error.received
+        case TooLarge():
+            fields["limit"] = error.limit
+        case Busy():
+            headers["retry-after"] = str(error.retry_after_s)
+            fields["retry_after_s"] = error.retry_after_s
+        case _:
+            pass
+    return Problem(status, error.code, error.detail, error.remedy, headers=headers, **fields)
+
+
+def unexpected() -> Problem:
+    """What a caller is told of a failure that nobody foresaw."""
+    return Problem(
+        500, "internal-error", "The server failed to carry this out.", "Try again; if it happens again, contact support."
+    )
+
+
+def of_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
+    """For what the router refuses by itself: no such route, no such method."""
+    if status == 404:
+        return Problem(404, NotFound.code, "There is nothing at this address.", "Look up the address in openapi.json.")
+    if status == 405:
+        return Problem(
+            405,
+            "method-not-allowed",
+            "This address does not take that method.",
+            "Use one that the Allow header lists.",
+            headers=headers,
+        )
+    if status == 400:
+        return Problem(400, Invalid.code, Invalid.detail, Invalid.remedy, headers=headers)
+    return Problem(status, "refused", "The request was refused.", "Correct it and send it again.", headers=headers)

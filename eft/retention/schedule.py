@@ -1,0 +1,98 @@
+"""When retention acts: once a second it looks at the wall clock, and no timer is ever longer (P7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+import logging
+
+from eft.accounts.temporary import TemporaryAccounts
+from eft.accounts.tokens import Tokens
+from eft.db import leases
+from eft.db.engine import Database
+from eft.domain.clock import Clock
+from eft.retention.purge import Purge
+
+LEASE = "retention"
+LEASE_S = 6.0
+RENEW_S = 2.0
+
+PURGE_EVERY_S = 30.0
+TOKENS_EVERY_S = 3600.0
+
+JUMP_S = 1.5
+"""The wall clock and the monotonic one came apart by so much since the last look: somebody has set it."""
+
+log = logging.getLogger(__name__)
+
+
+class Schedule:
+    """Erases passwords that are over and purges what is due. One worker at a time does it, by a lease in the database;
+    `holder` is this worker's name. Everything here may also be done twice."""
+
+    def __init__(
+        self, *, database: Database, clock: Clock, holder: str, accounts: TemporaryAccounts, tokens: Tokens, purge: Purge
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._holder = holder
+        self._accounts = accounts
+        self._tokens = tokens
+        self._purge = purge
+        self._asked_at = float("-inf")
+        self._leads = False
+        self._drift: float | None = None
+        self._purged_at = float("-inf")
+        self._tokens_at = float("-inf")
+        self._purging: asyncio.Task[None] | None = None
+
+    async def tick(self) -> None:
+        """To be called about once a second. Returns soon: a purge goes on by itself. Raises nothing that can wait a second."""
+        jumped = self._clock_jumped()
+        if not await self._is_leader(jumped=jumped):
+            return
+        await self._attempt("accounts.erase", self._accounts.erase_due())
+        now = self._clock.monotonic()
+        if now - self._tokens_at >= TOKENS_EVERY_S:
+            self._tokens_at = now
+            await self._attempt("tokens.forget", self._tokens.forget_expired())
+        idle = self._purging is None or self._purging.done()
+        if idle and (jumped or now - self._purged_at >= PURGE_EVERY_S):
+            self._purged_at = now
+            self._purging = asyncio.create_task(self._attempt("purge.run", self._purge.run_due()))
+
+    async def close(self) -> None:
+        """Stops a purge that runs: it goes on from there at the next start. Gives the lease up."""
+        if self._purging is not None:
+            self._purging.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._purging
+        if self._leads:
+            self._leads = False
+            await self._attempt("lease.release", self._database.write(lambda conn: leases.release(conn, LEASE, self._holder)))
+
+    def _clock_jumped(self) -> bool:
+        drift = self._clock.now().timestamp() - self._clock.monotonic()
+        before, self._drift = self._drift, drift
+        return before is not None and abs(drift - before) >= JUMP_S
+
+    async def _is_leader(self, *, jumped: bool) -> bool:
+        monotonic = self._clock.monotonic()
+        if jumped or monotonic - self._asked_at >= RENEW_S:
+            self._asked_at = monotonic
+            try:
+                self._leads = await self._database.write(
+                    lambda conn: leases.acquire(conn, LEASE, self._holder, self._clock.now(), LEASE_S)
+                )
+            except Exception:
+                log.exception("lease.failed")
+                self._leads = False
+        return self._leads
+
+    async def _attempt(self, event: str, work: Awaitable[object]) -> None:
+        """One piece of work; what fails is logged and tried again, and nothing else waits for it."""
+        try:
+            await work
+        except Exception:
+            log.exception("%s.failed", event)
