@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -15,6 +16,8 @@ from eft.domain.errors import AlreadyExists, CasePurging, NotFound
 _GET = select(cases).where(cases.c.id == bindparam("id"))
 _LOCK = _GET.with_for_update()
 _SAVE = update(cases).where(cases.c.id == bindparam("its_id"))
+_CHUNK = 500
+"""Uids in one IN list, well below any dialect's limit of parameters."""
 
 
 def insert(conn: Connection, case: Case) -> None:
@@ -54,6 +57,16 @@ def closed_before(conn: Connection, instant: datetime) -> list[Case]:
         cases.c.status == CaseStatus.CLOSED, cases.c.purge != PurgeState.PURGED, cases.c.closed_at <= instant
     )
     return [record(Case, row) for row in conn.execute(query.order_by(cases.c.closed_at, cases.c.id))]
+
+
+def not_purged_by_uid(conn: Connection, uids: Collection[str]) -> list[Case]:
+    """The cases that have one of these uids and whose data is not purged, as far as this database knows."""
+    asked = sorted(uids)
+    found: list[Case] = []
+    for first in range(0, len(asked), _CHUNK):
+        query = select(cases).where(cases.c.uid.in_(asked[first : first + _CHUNK]), cases.c.purge != PurgeState.PURGED)
+        found.extend(record(Case, row) for row in conn.execute(query))
+    return found
 
 
 def set_key_slot(conn: Connection, case_id: str, slot: int) -> int:
