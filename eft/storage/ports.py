@@ -1,7 +1,7 @@
 """What the rest of eft asks of storage. Local disk and memory implement it; contract suites in tests/contract hold them to it.
 
-Offsets are bytes of the upload's plaintext, ranges half-open `[start, stop)`. Everything here is synchronous and may block: call it
-from threads. One thread at a time for one writer or reader; stores may be shared.
+Offsets are bytes of the upload's plaintext, ranges half-open `[start, stop)`. Everything here is synchronous and may block: call
+it from threads. One thread at a time for one writer or reader; stores may be shared.
 """
 
 from __future__ import annotations
@@ -36,11 +36,10 @@ class Durable:
 class SegmentWriter(Protocol):
     """The one writer of a segment. Nothing that it takes is durable before `commit` returns.
 
-    After StorageFull or StorageFailed from `append`, what was appended since the last commit is undefined: the only calls
-    that work are `rollback`, after which the writer is as good as before, and `close`. After a failure in `commit` the writer
-    is dead for ever, since after a failed fsync nobody knows what the disk has: every call but `close` raises
-    StorageFailed, and a new writer goes on in a segment of its own. The exception is StorageFull from writing, before the
-    fsync: then `rollback` mends it.
+    After a write that failed (StorageFull, StorageFailed, from `append` or `commit`) what was appended since the last commit is
+    undefined: only `rollback`, after which the writer is as good as before, and `close` work. After a sync that failed the writer
+    is dead for ever, since nobody knows what the disk has: `rollback` raises StorageFailed too, and a new writer goes on in a
+    segment of its own. A commit that raised may all the same be found when the segment is opened: its bytes are right.
     """
 
     @property
