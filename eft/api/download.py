@@ -22,7 +22,7 @@ async def download(request: Request, transfers: Transfers, attachment: Attachmen
     Its first piece is read before anything is said, so that what cannot be read is a problem and not a broken answer.
     Raises Purged, Tampered, KeyUnavailable, StorageFailed.
     """
-    etag = f'"{attachment.sha256}"'
+    etag = f'"sha256-{attachment.sha256}"'
     headers = _headers(attachment, etag)
     conditions = request.headers
     if "if-match" in conditions and not names_tag(conditions["if-match"], etag, weak=False):
@@ -30,7 +30,7 @@ async def download(request: Request, transfers: Transfers, attachment: Attachmen
     if names_tag(conditions.get("if-none-match"), etag, weak=True):
         return Response(status_code=304, headers=headers)
     start, stop, status = 0, attachment.size, 200
-    if range_still_holds(conditions.get("if-range"), etag, headers["last-modified"]):
+    if request.method == "GET" and range_still_holds(conditions.get("if-range"), etag, headers["last-modified"]):
         try:
             wanted = wanted_range(conditions.get("range"), attachment.size)
         except Unsatisfiable:

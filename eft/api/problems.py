@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 import json
 
 from eft.domain.errors import (
@@ -66,7 +67,7 @@ STATUS: dict[type[EftError], int] = {
     Forbidden: 403,
     Gone: 410,
     Invalid: 422,
-    KeyUnavailable: 500,
+    KeyUnavailable: 503,
     LegalHold: 409,
     LengthInvalid: 422,
     MetadataInvalid: 422,
@@ -156,31 +157,19 @@ class Problem:
 
 
 def translate(error: EftError) -> Problem:
-    """The problem that an error of the tree is to a caller of the API."""
+    """The problem that an error of the tree is to a caller of the API; its typed fields are members of the problem."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    fields = {name: _plain(value) for name, value in vars(error).items() if name not in ("detail", "remedy")}
     headers: dict[str, str] = {}
-    fields: dict[str, object] = {}
-    match error:
-        case Unauthenticated():
-            headers["www-authenticate"] = 'Bearer realm="eft"'
-        case ScopeMissing():
-            fields["scope"] = error.scope
-        case WrongRegion():
-            fields["region"], fields["url"] = error.region, error.url
-        case Purged():
-            fields["purged_at"] = error.at.isoformat().replace("+00:00", "Z") if error.at else None
-        case OffsetMismatch():
-            fields["offset"] = error.durable
-        case DigestMismatch():
-            fields["declared"], fields["received"] = error.declared, error.received
-        case TooLarge():
-            fields["limit"] = error.limit
-        case Busy():
-            headers["retry-after"] = str(error.retry_after_s)
-            fields["retry_after_s"] = error.retry_after_s
-        case _:
-            pass
+    if isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = 'Bearer realm="eft"'
+    elif isinstance(error, Busy):
+        headers["retry-after"] = str(error.retry_after_s)
     return Problem(status, error.code, error.detail, error.remedy, headers=headers, **fields)
+
+
+def _plain(value: object) -> object:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
 def unexpected() -> Problem:

@@ -15,6 +15,7 @@ from eft.domain.retention import CaseSystemAnswer
 
 TIMEOUT_S = 10.0
 _LARGEST = 64 * 1024
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +24,10 @@ class HttpCaseSystem:
     """Asks over TLS with a verified certificate, follows no redirect, and takes every failure for no answer."""
 
     def __init__(self, url: str, token: str, *, trust: ssl.SSLContext | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        """`trust` verifies the certificate; by default the machine's authorities. Raises UnsafeSetting for another URL
-        than https."""
+        """`trust` verifies the certificate; by default the machine's authorities. Raises UnsafeSetting for a URL that is
+        not https, except on this machine's loopback."""
         parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname:
+        if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
             raise UnsafeSetting("case_system.url is not an https address.", "Give the address as https://HOST/….")
         self._url = url.rstrip("/")
         self._token = token
@@ -38,7 +39,7 @@ class HttpCaseSystem:
         try:
             answer = _understood(await self._get(case_id))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            log.warning("case_system.failed", extra={"case_id": case_id, "error": type(error).__name__})
+            log.warning("job.failed", extra={"job": "case-system", "case_id": case_id, "reason": type(error).__name__})
             return None
         return answer
 

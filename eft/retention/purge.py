@@ -118,6 +118,8 @@ class Purge:
             await self._bury(case, destroyed[case.uid])
             await self._delete(case)
             await self._finish(case, RETENTION_JOB)
+        if behind:
+            log.warning("tombstones.applied", extra={"count": len(behind)})
         return [case.id for case in behind]
 
     async def _bury(self, case: Case, destroyed_at: datetime) -> None:
@@ -146,6 +148,7 @@ class Purge:
             else:
                 self._told.pop(case.id, None)
                 report.purged.append(case.id)
+                log.info("purge.done", extra={"case_id": case.id})
         return report
 
     async def _begin(self, candidate: Case, actor: Actor, report: PurgeReport) -> Case | None:
@@ -157,6 +160,7 @@ class Purge:
                 lambda conn: records.begin(conn, candidate.id, self._clock.now(), answer, asked=asked, actor=actor)
             )
             if verdict is Verdict.DUE:
+                log.info("purge.started", extra={"case_id": case.id})
                 await self._destroy_key(case)
                 return case
             if verdict is not Verdict.PURGED:
@@ -190,7 +194,7 @@ class Purge:
             return
         await self._database.write(lambda conn: records.withheld(conn, case_id, self._clock.now(), verdict, actor))
         self._told[case_id] = verdict
-        log.warning("purge.withheld", extra={"case_id": case_id, "verdict": verdict.value})
+        log.warning("purge.postponed", extra={"case_id": case_id, "verdict": verdict.value})
 
     async def _report_failure(self, case_id: str, actor: Actor, error: Exception, report: PurgeReport) -> None:
         code = error.code if isinstance(error, EftError) else "internal-error"
@@ -202,7 +206,7 @@ class Purge:
             await self._database.write(lambda conn: records.failed(conn, case_id, self._clock.now(), code, actor))
             self._told[case_id] = code
         except EftError:
-            log.exception("purge.unrecorded")
+            log.exception("job.failed", extra={"job": "audit", "case_id": case_id})
 
     async def _what_would_go(self, case: Case, verdict: Verdict) -> Planned:
         found, unfinished = await self._database.read(

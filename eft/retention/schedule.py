@@ -52,15 +52,15 @@ class Schedule:
         jumped = self._clock_jumped()
         if not await self._is_leader(jumped=jumped):
             return
-        await self._attempt("accounts.erase", self._accounts.erase_due())
+        await self._attempt("erase", self._accounts.erase_due())
         now = self._clock.monotonic()
         if now - self._tokens_at >= TOKENS_EVERY_S:
             self._tokens_at = now
-            await self._attempt("tokens.forget", self._tokens.forget_expired())
+            await self._attempt("tokens", self._tokens.forget_expired())
         idle = self._purging is None or self._purging.done()
         if idle and (jumped or now - self._purged_at >= PURGE_EVERY_S):
             self._purged_at = now
-            self._purging = asyncio.create_task(self._attempt("purge.run", self._purge.run_due()))
+            self._purging = asyncio.create_task(self._attempt("purge", self._purge.run_due()))
 
     async def close(self) -> None:
         """Stops a purge that runs: it goes on from there at the next start. Gives the lease up."""
@@ -70,7 +70,7 @@ class Schedule:
                 await self._purging
         if self._leads:
             self._leads = False
-            await self._attempt("lease.release", self._database.write(lambda conn: leases.release(conn, LEASE, self._holder)))
+            await self._attempt("lease", self._database.write(lambda conn: leases.release(conn, LEASE, self._holder)))
 
     def _clock_jumped(self) -> bool:
         drift = self._clock.now().timestamp() - self._clock.monotonic()
@@ -86,13 +86,13 @@ class Schedule:
                     lambda conn: leases.acquire(conn, LEASE, self._holder, self._clock.now(), LEASE_S)
                 )
             except Exception:
-                log.exception("lease.failed")
+                log.exception("job.failed", extra={"job": "lease"})
                 self._leads = False
         return self._leads
 
-    async def _attempt(self, event: str, work: Awaitable[object]) -> None:
+    async def _attempt(self, job: str, work: Awaitable[object]) -> None:
         """One piece of work; what fails is logged and tried again, and nothing else waits for it."""
         try:
             await work
         except Exception:
-            log.exception("%s.failed", event)
+            log.exception("job.failed", extra={"job": job})
