@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from eft.db.rows import record, values
+from eft.db.tables import attachments, cases, uploads
 from eft.db.tables import segments as table
-from eft.db.tables import uploads
-from eft.domain.upload import SegmentFacts
+from eft.domain.attachment import AttachmentState
+from eft.domain.case import PurgeState
+from eft.domain.upload import SegmentFacts, UploadState
 
 _OF_UPLOAD = select(table).where(table.c.upload_id == bindparam("id")).order_by(table.c.epoch)
 _CHUNK = 500
@@ -54,3 +56,15 @@ def live_held(conn: Connection) -> list[tuple[str, str | None]]:
     """(upload id, holder) of every upload with an open segment: one is being written, or its writer died."""
     query = select(uploads.c.id, uploads.c.holder).join(table, table.c.upload_id == uploads.c.id).where(table.c.end.is_(None))
     return [(upload_id, holder) for upload_id, holder in conn.execute(query.distinct().order_by(uploads.c.id))]
+
+
+def discardable(conn: Connection) -> list[str]:
+    """The ids of uploads and deleted attachments whose segments nobody may read any more, outside a purge, which has its own
+    way with them."""
+    over = select(uploads.c.id).where(uploads.c.state == UploadState.EXPIRED)
+    deleted = select(attachments.c.id).where(attachments.c.state != AttachmentState.AVAILABLE)
+    alive = select(uploads.c.id).join(cases, cases.c.id == uploads.c.case_id).where(cases.c.purge == PurgeState.NONE)
+    query = select(table.c.upload_id).where(
+        or_(table.c.upload_id.in_(over), table.c.upload_id.in_(deleted)), table.c.upload_id.in_(alive)
+    )
+    return [upload_id for (upload_id,) in conn.execute(query.distinct())]

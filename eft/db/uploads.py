@@ -13,16 +13,17 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
 
 from eft.db.rows import values
-from eft.db.segments import add_segment, drop_segment, end_segment, file_references, live_held, of_uploads, segments
+from eft.db.segments import add_segment, discardable, drop_segment, end_segment, file_references, live_held, of_uploads, segments
 from eft.db.tables import cases, uploads
 from eft.domain.case import CaseStatus, PurgeState
 from eft.domain.errors import NotFound
-from eft.domain.upload import UNFINISHED, SegmentFacts, Upload, UploadState, unfreeze_expiry
+from eft.domain.upload import UNFINISHED, SegmentFacts, Source, Upload, UploadState, unfreeze_expiry
 
 __all__ = [
     "Fence",
     "add_segment",
     "by_name",
+    "discardable",
     "drop_segment",
     "end_segment",
     "expiring",
@@ -99,9 +100,14 @@ def of_case(conn: Connection, case_id: str) -> list[Upload]:
     return _many(conn, _newest(select(uploads).where(uploads.c.case_id == case_id)))
 
 
-def by_name(conn: Connection, case_id: str, name: str) -> Upload | None:
-    """The newest unfinished upload of that name."""
-    query = select(uploads).where(uploads.c.case_id == case_id, uploads.c.name == name, uploads.c.state.in_(UNFINISHED))
+def by_name(conn: Connection, case_id: str, name: str, source: Source) -> Upload | None:
+    """The newest unfinished upload of that name that came that way."""
+    query = select(uploads).where(
+        uploads.c.case_id == case_id,
+        uploads.c.name == name,
+        uploads.c.source == source,
+        uploads.c.state.in_(UNFINISHED),
+    )
     return _one(conn, conn.execute(_newest(query).limit(1)).one_or_none())
 
 

@@ -26,10 +26,24 @@ class UploadState(StrEnum):
 
 TRANSITIONS: dict[UploadState, frozenset[UploadState]] = {
     UploadState.RECEIVING: frozenset(
-        {UploadState.SETTLING, UploadState.SEALED, UploadState.PUBLISHED, UploadState.FROZEN, UploadState.REFUSED, UploadState.EXPIRED}
+        {
+            UploadState.SETTLING,
+            UploadState.SEALED,
+            UploadState.PUBLISHED,
+            UploadState.FROZEN,
+            UploadState.REFUSED,
+            UploadState.EXPIRED,
+        }
     ),
     UploadState.SETTLING: frozenset(
-        {UploadState.RECEIVING, UploadState.SEALED, UploadState.PUBLISHED, UploadState.FROZEN, UploadState.REFUSED, UploadState.EXPIRED}
+        {
+            UploadState.RECEIVING,
+            UploadState.SEALED,
+            UploadState.PUBLISHED,
+            UploadState.FROZEN,
+            UploadState.REFUSED,
+            UploadState.EXPIRED,
+        }
     ),
     UploadState.SEALED: frozenset({UploadState.PUBLISHED, UploadState.REFUSED}),
     UploadState.FROZEN: frozenset({UploadState.RECEIVING, UploadState.EXPIRED}),

@@ -1,0 +1,1 @@
+"""The demonstration: the whole installation on one machine, on loopback, under `var/`."""

@@ -1,0 +1,145 @@
+"""What the demo keeps under `var/`: certificates, keys, settings, tokens. Made once, and kept over restarts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+import tomllib
+
+import trustme
+
+from eft.sftp_temp.host_keys import generate_host_keys
+
+ROOT = Path(__file__).resolve().parent.parent
+REGIONS = ("us", "emea", "apac")
+SCOPES = (
+    "cases:read",
+    "cases:write",
+    "attachments:read",
+    "attachments:write",
+    "tokens:write",
+    "accounts:read",
+    "accounts:write",
+    "retention:write",
+)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """One region's gateway of the demo."""
+
+    region: str
+    directory: Path
+    https_port: int
+    sftp_port: int
+    operations_port: int
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "gateway.toml"
+
+    @property
+    def token_file(self) -> Path:
+        return self.directory / "secrets" / "api-token"
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.https_port}"
+
+    @property
+    def operations_url(self) -> str:
+        return f"http://127.0.0.1:{self.operations_port}"
+
+
+class Place:
+    """The directory of the demo, and how it is filled."""
+
+    def __init__(self, var: Path) -> None:
+        self.var = var
+        self.ca_file = var / "ca.pem"
+        self.file = var / "demo.json"
+        self.processes_file = var / "processes.json"
+        self.eft = Path(sys.executable).parent / "eft"
+        self.gateways = [self._gateway(region) for region in REGIONS]
+
+    def prepare(self) -> None:
+        """Makes what is missing, touches nothing that is there."""
+        self.var.mkdir(parents=True, exist_ok=True)
+        authority = self._authority()
+        for gateway in self.gateways:
+            self._prepare_gateway(gateway, authority)
+
+    def run(self, gateway: Gateway, *arguments: str) -> str:
+        """The output of an `eft` command beside that gateway."""
+        command = [str(self.eft), *arguments]
+        environment = {**os.environ, "EFT_CONFIG": str(gateway.config)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            raise SystemExit(f"eft {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _gateway(self, region: str) -> Gateway:
+        facts = tomllib.loads((ROOT / "regions" / f"{region}.toml").read_text())
+        return Gateway(region, self.var / region, facts["https"]["port"], facts["sftp"]["port"], facts["operations"]["port"])
+
+    def _authority(self) -> trustme.CA:
+        key_file = self.var / "ca.key"
+        if self.ca_file.exists() and key_file.exists():
+            return trustme.CA.from_pem(self.ca_file.read_bytes(), key_file.read_bytes())
+        authority = trustme.CA(organization_name="eft demo")
+        _write_secret(key_file, authority.private_key_pem.bytes())
+        self.ca_file.write_bytes(authority.cert_pem.bytes())
+        return authority
+
+    def _prepare_gateway(self, gateway: Gateway, authority: trustme.CA) -> None:
+        secrets = gateway.directory / "secrets"
+        secrets.mkdir(parents=True, exist_ok=True)
+        secrets.chmod(0o700)
+        if not (secrets / "tls.key").exists():
+            hosts = ("localhost", "127.0.0.1", "::1", f"eftgateway-{gateway.region}.localhost")
+            issued = authority.issue_cert(*hosts)
+            chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
+            (secrets / "tls.pem").write_bytes(chain)
+            _write_secret(secrets / "tls.key", issued.private_key_pem.bytes())
+        if not (secrets / "ssh_host_ed25519_key").exists():
+            generate_host_keys(secrets)
+        gateway.config.write_text(_CONFIG.format(region=gateway.region, regions_dir=json.dumps(str(ROOT / "regions"))))
+        if not (secrets / "master.key").exists():
+            self.run(gateway, "keys", "create")
+        if not gateway.token_file.exists():
+            scopes = [part for scope in SCOPES for part in ("--scope", scope)]
+            made = json.loads(self.run(gateway, "token", "create", "--name", "demo", *scopes, "--json"))
+            _write_secret(gateway.token_file, made["token"].encode())
+
+
+def _write_secret(file: Path, content: bytes) -> None:
+    temporary = file.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(content)
+    temporary.replace(file)
+
+
+_CONFIG = """\
+# Written anew by every start of the demo.
+region = "{region}"
+regions_dir = {regions_dir}
+
+[storage]
+root = "data"
+
+[keys]
+master_key_file = "secrets/master.key"
+
+[https]
+certificate = "secrets/tls.pem"
+private_key = "secrets/tls.key"
+
+[sftp]
+host_keys = ["secrets/ssh_host_ed25519_key", "secrets/ssh_host_rsa_key"]
+"""

@@ -1,0 +1,436 @@
+"""A case as a plain directory: what an SFTP client sees.
+
+`/` has the newest version of each file that the customer sent, the uploads of this door that are not finished, under their own
+names and with their durable size, and the directories that the client made. `/from-support` has what support handed back,
+read-only. Versions that were overwritten or removed stay with the case until its purge; they are merely not shown here.
+
+Paths are relative, `/` between components, normalised by the door; `""` is the root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from eft.db import attachments, cases, directories, uploads
+from eft.db.engine import Connection
+from eft.domain.actor import Actor
+from eft.domain.attachment import Attachment, AttachmentState
+from eft.domain.errors import AlreadyExists, NotEmpty, NotFound, ReadOnly
+from eft.domain.names import check_name
+from eft.domain.upload import Source, Upload, UploadState
+from eft.transfers.content import Content
+from eft.transfers.intent import Intent
+from eft.transfers.reception import Reception
+from eft.transfers.resources import Resources, lock_open_case
+from eft.transfers.service import Transfers
+
+FROM_SUPPORT = "from-support"
+_SHOWN = frozenset({UploadState.RECEIVING, UploadState.SETTLING, UploadState.FROZEN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing in the directory. `size` in bytes: what is durable of an upload that is not finished."""
+
+    path: str
+    is_directory: bool
+    size: int = 0
+    modified_at: datetime
+    read_only: bool = False
+    upload_id: str | None = None
+    attachment_id: str | None = None
+
+    @property
+    def kind(self) -> Literal["file", "directory"]:
+        return "directory" if self.is_directory else "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes of the disk that the case lies on."""
+
+    total: int
+    free: int
+
+
+def is_temporary_name(path: str) -> bool:
+    """Whether clients use such a name until the file is whole, and rename it then (WinSCP, lftp and others)."""
+    name = path.rpartition("/")[2]
+    return name.endswith((".filepart", ".part", ".tmp")) or name.startswith(".in.")
+
+
+class Directory:
+    """The directory of every case; all methods take the case's id first. `settle_s`: seconds of rest after a rename; `space`
+    tells the disk's state."""
+
+    def __init__(self, resources: Resources, transfers: Transfers, *, settle_s: float, space: Callable[[], Space]) -> None:
+        self._r = resources
+        self._space = space
+        self._transfers = transfers
+        self._settle_s = settle_s
+
+    async def stat(self, case_id: str, path: str) -> Entry:
+        """Raises NotFound."""
+        if path in ("", FROM_SUPPORT):
+            return await self._fixed(case_id, path)
+        support, name = _side(path)
+        if not support:
+            for hold in self._transfers.holders.pending(case_id):
+                if hold.upload.name == name:
+                    return self._upload_entry(dataclasses.replace(hold.upload, offset=hold.offset))
+
+        def work(conn: Connection) -> Upload | Attachment | datetime | None:
+            upload = None if support else _shown_upload(conn, case_id, name)
+            if upload is not None:
+                return upload
+            attachment = _shown_attachment(conn, case_id, name, support)
+            if attachment is not None:
+                return attachment
+            made = None if support else directories.of_case(conn, case_id)
+            if made is not None and name in made:
+                return made[name]
+            below = [*(_names(conn, case_id, support)), *(made or ())]
+            return next((_LONG_AGO for other in below if other.startswith(name + "/")), None)
+
+        found = await self._r.database.read(work)
+        if isinstance(found, Upload):
+            return self._upload_entry(await self._transfers.upload(found.id, case_id=case_id))
+        if isinstance(found, Attachment):
+            return _attachment_entry(found, path)
+        if found is None:
+            raise NotFound
+        modified = await self._created_at(case_id) if found is _LONG_AGO else found
+        return Entry(path=path, is_directory=True, modified_at=modified, read_only=support)
+
+    async def list(self, case_id: str, path: str) -> Sequence[Entry]:
+        """What is directly in a directory, sorted by name. Raises NotFound."""
+        this = await self.stat(case_id, path)
+        if not this.is_directory:
+            raise NotFound
+        support, name = _side(path)
+
+        def work(conn: Connection) -> tuple[list[Attachment], list[Upload], dict[str, datetime]]:
+            shown = [found for found in attachments.visible(conn, case_id) if (found.source is Source.SUPPORT) == support]
+            if support:
+                return shown, [], {}
+            mine = [found for found in uploads.unfinished(conn, case_id) if _is_shown(found)]
+            return shown, mine, directories.of_case(conn, case_id)
+
+        shown, mine, made = await self._r.database.read(work)
+        prefix = name + "/" if name else ""
+        entries: dict[str, Entry] = {}
+        for attachment in shown:
+            self._place(entries, prefix, attachment.name, _attachment_entry(attachment, _path(support, attachment.name)))
+        for upload in reversed(mine):
+            if upload.name.startswith(prefix):
+                live = (
+                    await self._transfers.upload(upload.id, case_id=case_id) if upload.state is UploadState.RECEIVING else upload
+                )
+                self._place(entries, prefix, upload.name, self._upload_entry(live))
+        if not support:
+            for hold in self._transfers.holders.pending(case_id):
+                waiting = dataclasses.replace(hold.upload, offset=hold.offset)
+                self._place(entries, prefix, waiting.name, self._upload_entry(waiting))
+        for directory, at in made.items():
+            self._place(entries, prefix, directory, Entry(path=directory, is_directory=True, modified_at=at))
+        if path == "":
+            entries[FROM_SUPPORT] = Entry(path=FROM_SUPPORT, is_directory=True, modified_at=this.modified_at, read_only=True)
+        return sorted(entries.values(), key=lambda entry: entry.path)
+
+    async def make(self, case_id: str, path: str, actor: Actor) -> None:
+        """A new directory. Raises AlreadyExists, NotFound (no parent), ReadOnly, NameNotAllowed, CaseClosed."""
+        self._check_writable(path)
+        check_name(path)
+        await self._check_parent(case_id, path)
+        if await self._exists(case_id, path):
+            raise AlreadyExists
+        now = self._r.clock.now()
+
+        def work(conn: Connection) -> None:
+            lock_open_case(conn, case_id)
+            directories.make(conn, case_id, path, now, actor.name)
+            self._r.record(conn, actor, "directory.make", case_id, "", at=now)
+
+        await self._r.database.write(work)
+
+    async def space(self) -> Space:
+        return await self._r.run(self._space)
+
+    async def remove_directory(self, case_id: str, path: str, actor: Actor) -> None:
+        """Raises NotFound, NotEmpty, ReadOnly, CaseClosed."""
+        self._check_writable(path)
+        if not (await self.stat(case_id, path)).is_directory:
+            raise NotFound
+        if await self.list(case_id, path):
+            raise NotEmpty
+        now = self._r.clock.now()
+
+        def work(conn: Connection) -> None:
+            lock_open_case(conn, case_id)
+            directories.remove(conn, case_id, path)
+            self._r.record(conn, actor, "directory.remove", case_id, "", at=now)
+
+        await self._r.database.write(work)
+
+    async def remove(self, case_id: str, path: str, actor: Actor) -> None:
+        """Takes a file out of the directory. An unfinished upload ends; a finished file stays with the case, for staff, until
+        its purge. Raises NotFound, ReadOnly, CaseClosed."""
+        self._check_writable(path)
+        entry = await self.stat(case_id, path)
+        if entry.is_directory:
+            raise NotFound
+        if entry.upload_id is not None:
+            await self._transfers.terminate(entry.upload_id, case_id=case_id, actor=actor)
+            return
+        now, attachment_id = self._r.clock.now(), entry.attachment_id
+        assert attachment_id is not None
+
+        def work(conn: Connection) -> None:
+            lock_open_case(conn, case_id)
+            attachments.hide(conn, attachment_id)
+            self._r.record(conn, actor, "attachment.hide", case_id, attachment_id, at=now)
+
+        await self._r.database.write(work)
+
+    async def rename(self, case_id: str, old: str, new: str, actor: Actor, *, replace: bool) -> None:
+        """Gives a file or a directory another path. A file that waited for its rename begins to settle.
+
+        Raises NotFound, AlreadyExists, NotEmpty, ReadOnly, NameNotAllowed, CaseClosed.
+        """
+        self._check_writable(old)
+        self._check_writable(new)
+        check_name(new)
+        entry = await self.stat(case_id, old)
+        if old == new:
+            return
+        await self._check_parent(case_id, new)
+        if new.startswith(old + "/"):
+            raise AlreadyExists
+        if await self._exists(case_id, new):
+            target = await self.stat(case_id, new)
+            if not replace or target.is_directory or entry.is_directory:
+                raise AlreadyExists
+            if target.upload_id is not None:
+                await self._make_way(case_id, target.upload_id, actor)
+        now = self._r.clock.now()
+        moved = await self._names_below(case_id, old) if entry.is_directory else [old]
+
+        def work(conn: Connection) -> None:
+            lock_open_case(conn, case_id)
+            for name in moved:
+                self._rename_one(conn, case_id, name, new + name[len(old) :], now)
+            if entry.is_directory:
+                made = directories.of_case(conn, case_id)
+                for path, at in made.items():
+                    if path == old or path.startswith(old + "/"):
+                        directories.remove(conn, case_id, path)
+                        directories.make(conn, case_id, new + path[len(old) :], at, actor.name)
+            self._r.record(conn, actor, "file.rename", case_id, entry.upload_id or entry.attachment_id or "", at=now)
+
+        for hold in self._transfers.holders.pending(case_id):
+            if hold.upload.name in moved:
+                await hold.store_row()
+        await self._r.database.write(work)
+        for hold in self._transfers.holders.of_case(case_id):
+            if hold.upload.name in moved:
+                hold.upload = dataclasses.replace(hold.upload, name=new + hold.upload.name[len(old) :])
+
+    async def touch(self, case_id: str, path: str, modified_at: datetime) -> None:
+        """Keeps the file's own time of modification. Raises NotFound, ReadOnly."""
+        self._check_writable(path)
+        entry = await self.stat(case_id, path)
+        if entry.upload_id is not None:
+            self.touch_upload(entry.upload_id, modified_at)
+
+        def work(conn: Connection) -> None:
+            if entry.attachment_id is not None:
+                attachments.set_modified(conn, entry.attachment_id, modified_at)
+            elif entry.upload_id is not None:
+                row = uploads.lock(conn, entry.upload_id)
+                if row is not None:
+                    uploads.save(conn, dataclasses.replace(row, modified_at=modified_at))
+
+        await self._r.database.write(work)
+
+    def touch_upload(self, upload_id: str, modified_at: datetime) -> None:
+        """The same for a file that this worker is receiving: told at once, kept when the file is closed."""
+        hold = self._transfers.holders.hold_of(upload_id)
+        if hold is not None:
+            hold.upload = dataclasses.replace(hold.upload, modified_at=modified_at)
+
+    async def open_read(self, case_id: str, path: str) -> Content:
+        """Raises NotFound, Purged, KeyUnavailable."""
+        entry = await self.stat(case_id, path)
+        if entry.attachment_id is not None:
+            return await self._transfers.content(await self._transfers.attachment(entry.attachment_id, case_id=case_id))
+        if entry.upload_id is not None:
+            hold = self._transfers.holders.hold_of(entry.upload_id)
+            if hold is not None and hold.offset > hold.durable:
+                await hold.commit()
+            return await self._transfers.content(await self._transfers.upload(entry.upload_id, case_id=case_id))
+        raise NotFound
+
+    async def open_write(
+        self, case_id: str, path: str, actor: Actor, *, create: bool, truncate: bool, exclusive: bool
+    ) -> Reception:
+        """A reception for the file. Without `truncate` an existing file goes on from its stored bytes, also after it was
+        published: then it becomes a new version, by reference. With it, the file begins anew, and the old one is kept.
+
+        Raises NotFound, AlreadyExists, ReadOnly, NameNotAllowed, CaseClosed, CasePurging.
+        """
+        self._check_writable(path)
+        check_name(path)
+        entry: Entry | None
+        try:
+            entry = await self.stat(case_id, path)
+        except NotFound:
+            entry = None
+        if entry is not None and (exclusive or entry.is_directory):
+            raise AlreadyExists
+        intent = Intent(name=path, source=Source.SFTP, actor=actor)
+        if entry is None:
+            if not create:
+                raise NotFound
+            await self._check_parent(case_id, path)
+            return await self._transfers.begin(case_id, intent)
+        if truncate:
+            if entry.upload_id is not None:
+                await self._make_way(case_id, entry.upload_id, actor)
+            return await self._transfers.begin(case_id, intent)
+        if entry.upload_id is not None:
+            return await self._transfers.take(entry.upload_id, case_id=case_id)
+        assert entry.attachment_id is not None
+        attachment = await self._transfers.attachment(entry.attachment_id, case_id=case_id)
+        return await self._transfers.amend(attachment, dataclasses.replace(intent, modified_at=attachment.modified_at))
+
+    async def _make_way(self, case_id: str, upload_id: str, actor: Actor) -> None:
+        """What happens to an unfinished upload whose name is written anew: if its client had closed it, it is published now, as
+        an earlier version; if not, it ends."""
+        settled = await self._r.database.write(lambda conn: self._settle_now(conn, upload_id))
+        if settled:
+            await self._transfers.holders.publication.publish_settled(upload_id)
+        else:
+            await self._transfers.terminate(upload_id, case_id=case_id, actor=actor, why="overwritten")
+
+    def _settle_now(self, conn: Connection, upload_id: str) -> bool:
+        row = uploads.lock(conn, upload_id)
+        if row is None or row.state is not UploadState.SETTLING or row.settles_at is None:
+            return False
+        uploads.save(conn, dataclasses.replace(row, settles_at=self._r.clock.now()))
+        return True
+
+    def _rename_one(self, conn: Connection, case_id: str, old: str, new: str, now: datetime) -> None:
+        upload = _shown_upload(conn, case_id, old)
+        if upload is not None:
+            row = uploads.lock(conn, upload.id)
+            assert row is not None
+            settles_at = row.settles_at
+            if row.state is UploadState.SETTLING and not is_temporary_name(new):
+                settles_at = max(settles_at or now, now + timedelta(seconds=self._settle_s))
+            uploads.save(conn, dataclasses.replace(row, name=new, settles_at=settles_at))
+            return
+        attachment = _shown_attachment(conn, case_id, old, False)
+        if attachment is None:
+            raise NotFound
+        attachments.supersede(conn, case_id, new, from_support=False)
+        attachments.rename(conn, attachment.id, new)
+
+    async def _names_below(self, case_id: str, path: str) -> list[str]:
+        def work(conn: Connection) -> list[str]:
+            return [name for name in _names(conn, case_id, False) if name.startswith(path + "/")]
+
+        return list(dict.fromkeys(await self._r.database.read(work)))
+
+    async def _exists(self, case_id: str, path: str) -> bool:
+        try:
+            await self.stat(case_id, path)
+        except NotFound:
+            return False
+        return True
+
+    async def _check_parent(self, case_id: str, path: str) -> None:
+        parent = path.rpartition("/")[0]
+        if parent and not (await self.stat(case_id, parent)).is_directory:
+            raise NotFound
+
+    def _check_writable(self, path: str) -> None:
+        if path == "" or path == FROM_SUPPORT or path.startswith(FROM_SUPPORT + "/"):
+            raise ReadOnly
+
+    async def _fixed(self, case_id: str, path: str) -> Entry:
+        created = await self._created_at(case_id)
+        return Entry(path=path, is_directory=True, modified_at=created, read_only=path == FROM_SUPPORT)
+
+    async def _created_at(self, case_id: str) -> datetime:
+        case = await self._r.database.read(lambda conn: cases.get(conn, case_id))
+        if case is None:
+            raise NotFound
+        return case.created_at
+
+    def _upload_entry(self, upload: Upload) -> Entry:
+        modified = upload.modified_at or upload.created_at
+        return Entry(path=upload.name, is_directory=False, size=upload.offset, modified_at=modified, upload_id=upload.id)
+
+    def _place(self, entries: dict[str, Entry], prefix: str, name: str, entry: Entry) -> None:
+        """Puts what is directly below `prefix` among the entries, and for what is deeper the directory that leads there."""
+        if not name.startswith(prefix) or name == prefix:
+            return
+        head, deeper, _ = name[len(prefix) :].partition("/")
+        if not deeper:
+            entries[head] = entry
+        elif head not in entries:
+            path = entry.path[: len(entry.path) - len(name) + len(prefix) + len(head)]
+            entries[head] = Entry(path=path, is_directory=True, modified_at=entry.modified_at, read_only=entry.read_only)
+
+
+_LONG_AGO = datetime.min
+
+
+def _side(path: str) -> tuple[bool, str]:
+    """Whether the path is support's side, and the name there."""
+    if path == FROM_SUPPORT:
+        return True, ""
+    if path.startswith(FROM_SUPPORT + "/"):
+        return True, path[len(FROM_SUPPORT) + 1 :]
+    return False, path
+
+
+def _path(support: bool, name: str) -> str:
+    return f"{FROM_SUPPORT}/{name}" if support else name
+
+
+def _is_shown(upload: Upload) -> bool:
+    return upload.source is Source.SFTP and upload.state in _SHOWN
+
+
+def _shown_upload(conn: Connection, case_id: str, name: str) -> Upload | None:
+    upload = uploads.by_name(conn, case_id, name, Source.SFTP)
+    return upload if upload is not None and _is_shown(upload) else None
+
+
+def _shown_attachment(conn: Connection, case_id: str, name: str, support: bool) -> Attachment | None:
+    found = attachments.newest_by_name(conn, case_id, name, from_support=support)
+    if found is None or found.hidden or found.superseded or found.state is not AttachmentState.AVAILABLE:
+        return None
+    return found
+
+
+def _attachment_entry(attachment: Attachment, path: str) -> Entry:
+    return Entry(
+        path=path,
+        is_directory=False,
+        size=attachment.size,
+        modified_at=attachment.modified_at or attachment.received_at,
+        read_only=attachment.source is Source.SUPPORT,
+        attachment_id=attachment.id,
+    )
+
+
+def _names(conn: Connection, case_id: str, support: bool) -> Iterator[str]:
+    yield from (found.name for found in attachments.visible(conn, case_id) if (found.source is Source.SUPPORT) == support)
+    if not support:
+        yield from (found.name for found in uploads.unfinished(conn, case_id) if _is_shown(found))

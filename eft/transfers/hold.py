@@ -1,0 +1,378 @@
+"""One worker's hold on one upload: what is in memory, the open segment, the running digest, the writer epoch.
+
+A hold outlives requests: the next PATCH on the same worker goes on where the last one stopped, without a new segment. All that
+touches the segment runs in one lane, in order:
+
+    offered → (batches of 1 MiB: digest, seal, write, in a thread) → stored → (fdatasync, then the fence) → durable
+
+The fence is one read of the database after the bytes are on stable storage: if the epoch is still ours and the case is open,
+the bytes are ours to acknowledge. A taker raises the epoch before it looks at the segment. So either the taker sees the bytes,
+or we see the taker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime
+
+from eft.db import uploads
+from eft.db.engine import Connection
+from eft.domain.case import Case, CaseStatus, PurgeState
+from eft.domain.digests import PartChecksum, RunningDigest
+from eft.domain.errors import (
+    AlreadyFinished,
+    CaseClosed,
+    CasePurging,
+    ChecksumMismatch,
+    EftError,
+    LengthInvalid,
+    NotFound,
+    StorageFailed,
+    UploadExpired,
+    WriterDisplaced,
+)
+from eft.domain.upload import SegmentFacts, Upload, UploadState
+from eft.storage.ports import SegmentId, SegmentWriter
+from eft.transfers.intent import BATCH, FULL, Intent
+from eft.transfers.resources import Resources, ensure_case_key, lock_open_case
+
+
+class Hold:
+    """See the module. `offset` is what was offered, `durable` what may be acknowledged; both in bytes of plaintext."""
+
+    def __init__(self, resources: Resources, upload: Upload, case: Case, intent: Intent, digest: RunningDigest | None) -> None:
+        self._r = resources
+        self.upload = upload
+        self.case = case
+        self.intent = intent
+        self.durable = upload.offset
+        self.offset = upload.offset
+        self.durable_at: datetime = resources.clock.now()
+        self.digest = digest
+        self._durable_digest = digest.copy() if digest is not None else None
+        self.segment: SegmentFacts | None = None
+        self._writer: SegmentWriter | None = None
+        self._pending: list[bytes | memoryview] = []
+        self._pending_bytes = 0
+        self._moving = 0
+        self._committed_at = resources.clock.monotonic()
+        self._checksum: PartChecksum | None = None
+        self._expected = b""
+        self._lane = asyncio.Lock()
+        self._drainer: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self.failure: EftError | None = None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the database knows of the upload."""
+        return self.upload.epoch > 0
+
+    @property
+    def full(self) -> bool:
+        return self._pending_bytes >= FULL
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether not a byte of it is in a segment yet."""
+        return self._writer is None and self.durable == 0 and not self._moving
+
+    def segments_so_far(self) -> tuple[SegmentFacts, ...]:
+        """All segments up to the durable offset."""
+        mine = self.upload.segments
+        return mine if self.segment is None else (*mine, replace(self.segment, end=self.durable))
+
+    @property
+    def has_checksum(self) -> bool:
+        """Whether a part with a checksum is under way."""
+        return self._checksum is not None
+
+    def expect(self, checksum: PartChecksum | None, expected: bytes = b"") -> None:
+        """A part begins. With a checksum nothing is committed before it was seen to be `expected`."""
+        self._checksum, self._expected = checksum, expected
+
+    def offer(self, data: bytes | memoryview) -> None:
+        """Takes `data`, at once and without waiting. Raises what went wrong earlier, and LengthInvalid past the length."""
+        if self.failure is not None:
+            raise self.failure
+        if self.upload.length is not None and self.offset + len(data) > self.upload.length:
+            raise LengthInvalid(
+                f"The upload was announced with {self.upload.length} bytes, and more came.",
+                "Send no more than was announced, or start a new upload with the right length.",
+            )
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        self.offset += len(data)
+        if self._pending_bytes >= BATCH:
+            if self._drainer is None:
+                self._drainer = asyncio.get_running_loop().create_task(self._drain())
+            if self._pending_bytes >= FULL:
+                self._room.clear()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._r.settings.commit_s, self._on_timer)
+
+    async def ready(self) -> None:
+        """Returns when there is room again. Raises what went wrong."""
+        await self._room.wait()
+        if self.failure is not None:
+            raise self.failure
+
+    async def commit(self, *, fenced: bool = True) -> int:
+        """Everything offered is durable, and still ours. Returns the durable offset. Without `fenced` the caller's own
+        transaction looks at the epoch afterwards.
+
+        Raises ChecksumMismatch, and then the part is gone and the offset where it was; WriterDisplaced, CaseClosed,
+        UploadExpired, StorageFull, StorageFailed.
+        """
+        async with self._lane:
+            try:
+                await self._flush()
+                await self._verify_part()
+                await self._make_durable(fenced=fenced)
+            except EftError as error:
+                self._fail(error)
+                raise
+        return self.durable
+
+    async def rollback(self) -> int:
+        """Everything past the durable offset is forgotten. Returns the durable offset."""
+        async with self._lane:
+            await self._roll_back()
+        return self.durable
+
+    def content_in_memory(self) -> bytes:
+        """All bytes of a file that is in memory only, for sealing it into its row. The part is verified first.
+
+        Raises ChecksumMismatch; then the part is gone.
+        """
+        content = b"".join(self._pending)
+        checksum, self._checksum = self._checksum, None
+        if checksum is not None:
+            checksum.update(content)
+            if not checksum.matches(self._expected):
+                self._pending.clear()
+                self._pending_bytes = 0
+                self.offset = self.durable
+                self._stop_timer()
+                raise ChecksumMismatch
+        return content
+
+    async def close(self) -> None:
+        """Lets the segment go: its end goes into the database, the file is closed. What was not durable is forgotten."""
+        self._stop_timer()
+        self.failure = self.failure or WriterDisplaced()
+        self._room.set()
+        if self._drainer is not None:
+            await asyncio.wait({self._drainer})
+        async with self._lane:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                await self._r.run(writer.close)
+            self._pending.clear()
+            self._pending_bytes = 0
+            if self.segment is not None or (self.is_stored and self.upload.holder is not None):
+                await self._r.database.write(self._record_end)
+
+    def mark_ended(self) -> None:
+        """Another transaction has recorded this segment's end; closing need not."""
+        self.segment = None
+        self.upload = replace(self.upload, holder=None)
+
+    async def store_row(self) -> None:
+        """The upload is known to the database, with or without a byte of it. Raises CaseClosed, CasePurging."""
+        async with self._lane:
+            if not self.is_stored:
+                await self._open_segment()
+
+    # In the lane.
+
+    async def _drain(self) -> None:
+        try:
+            async with self._lane:
+                while self._pending_bytes >= BATCH and self.failure is None:
+                    await self._store_batch()
+                    if self._checksum is None and self._commit_is_due():
+                        await self._make_durable()
+        except EftError as error:
+            self._fail(error)
+        finally:
+            self._drainer = None
+            if self._pending and self.failure is None and self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(self._r.settings.commit_s, self._on_timer)
+
+    def _commit_is_due(self) -> bool:
+        assert self._writer is not None
+        return (
+            self._writer.position - self.durable >= self._r.settings.commit_bytes
+            or self._r.clock.monotonic() - self._committed_at >= self._r.settings.commit_s
+        )
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._drainer is None and self.failure is None and self._checksum is None and self.offset > self.durable:
+            self._drainer = asyncio.get_running_loop().create_task(self._commit_on_time())
+
+    async def _commit_on_time(self) -> None:
+        try:
+            async with self._lane:
+                if self._checksum is None and self.failure is None:
+                    await self._flush()
+                    await self._make_durable()
+        except EftError as error:
+            self._fail(error)
+        finally:
+            self._drainer = None
+            if self._pending_bytes >= BATCH and self.failure is None:
+                self._drainer = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _flush(self) -> None:
+        while self._pending:
+            await self._store_batch()
+
+    async def _store_batch(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self._writer is None:
+            await self._open_segment()
+        parts, taken = self._pending, self._pending_bytes
+        if taken > 2 * BATCH:
+            parts, taken = self._first_batch()
+        else:
+            self._pending = []
+        self._pending_bytes -= taken
+        self._moving = taken
+        if self._pending_bytes < FULL:
+            self._room.set()
+        try:
+            await self._r.run(self._store, parts)
+        finally:
+            self._moving = 0
+
+    def _first_batch(self) -> tuple[list[bytes | memoryview], int]:
+        count = taken = 0
+        while taken < BATCH:
+            taken += len(self._pending[count])
+            count += 1
+        parts, self._pending = self._pending[:count], self._pending[count:]
+        return parts, taken
+
+    def _store(self, parts: list[bytes | memoryview]) -> None:
+        assert self._writer is not None
+        for part in parts:
+            if self.digest is not None:
+                self.digest.update(part)
+            if self._checksum is not None:
+                self._checksum.update(part)
+        self._writer.append(parts)
+
+    async def _verify_part(self) -> None:
+        checksum, self._checksum = self._checksum, None
+        if checksum is not None and not checksum.matches(self._expected):
+            await self._roll_back()
+            raise ChecksumMismatch
+
+    async def _roll_back(self) -> None:
+        self._stop_timer()
+        self._checksum = None
+        self._pending.clear()
+        self._pending_bytes = 0
+        if self._writer is not None:
+            await self._r.run(self._writer.rollback)
+        self.digest = self._durable_digest.copy() if self._durable_digest is not None else None
+        self.offset = self.durable
+        self._room.set()
+
+    async def _make_durable(self, *, fenced: bool = True) -> None:
+        writer = self._writer
+        if writer is not None and writer.position > self.durable:
+            digest = self.digest.export() if self.digest is not None else None
+            try:
+                reached = await self._r.run(writer.commit, digest)
+            except StorageFailed:
+                await self._end_failed_segment()
+                raise
+            if fenced:
+                await self._check_fence()
+            self.durable = reached
+            self._durable_digest = self.digest.copy() if self.digest is not None else None
+            self.durable_at = self._r.clock.now()
+            self._stop_timer()
+        elif self.is_stored and fenced:
+            await self._check_fence()
+        self._committed_at = self._r.clock.monotonic()
+
+    async def _check_fence(self) -> None:
+        fence = await self._r.database.read(lambda conn: uploads.fence(conn, self.upload.id))
+        if fence is None:
+            raise NotFound
+        if fence.epoch != self.upload.epoch:
+            raise WriterDisplaced
+        if fence.case_purge is not PurgeState.NONE:
+            raise CasePurging
+        if fence.state is UploadState.EXPIRED:
+            raise UploadExpired
+        if fence.state is UploadState.FROZEN or fence.case_status is CaseStatus.CLOSED:
+            raise CaseClosed
+        if fence.state is not UploadState.RECEIVING:
+            raise AlreadyFinished
+
+    async def _open_segment(self) -> None:
+        """A new segment from the durable offset on: first its row, then its file, so that no file is without a row."""
+        self.case, self.upload, facts, key = await self._r.database.write(self._add_segment)
+        segment_id = SegmentId(self.case.uid, facts.file_upload_id, facts.file_epoch)
+        self._writer = await self._r.run(self._r.segments.create, segment_id, key, facts.start)
+        self.segment = facts
+
+    def _add_segment(self, conn: Connection) -> tuple[Case, Upload, SegmentFacts, bytes]:
+        case = lock_open_case(conn, self.upload.case_id)
+        key = ensure_case_key(conn, self._r.keys, case)
+        if self.is_stored:
+            epoch = self.upload.epoch
+            fence = uploads.fence(conn, self.upload.id)
+            if fence is None or fence.epoch != epoch:
+                raise WriterDisplaced
+            upload = self.upload
+        else:
+            epoch = 1
+            upload = replace(self.upload, epoch=epoch, holder=self._r.bus.worker)
+            uploads.insert(conn, upload)
+            self._r.record(
+                conn, self.intent.actor, "upload.create", case.id, upload.id, at=upload.created_at, source=upload.source
+            )
+        if upload.segments:
+            epoch = max(epoch, upload.segments[-1].epoch + 1)
+            if epoch != upload.epoch:
+                upload = replace(upload, epoch=epoch)
+                uploads.save(conn, upload)
+        facts = SegmentFacts(
+            upload_id=upload.id, epoch=epoch, start=self.durable, end=None, file_upload_id=upload.id, file_epoch=epoch
+        )
+        uploads.add_segment(conn, facts)
+        return case, upload, facts, key
+
+    async def _end_failed_segment(self) -> None:
+        """After a failed fsync the segment's later commits must never count, whatever the page cache says."""
+        await self._r.database.write(self._record_end)
+        self.segment = None
+
+    def _record_end(self, conn: Connection) -> None:
+        row = uploads.lock(conn, self.upload.id)
+        if row is None or row.epoch != self.upload.epoch:
+            return
+        if self.segment is not None:
+            uploads.end_segment(conn, self.upload.id, self.segment.epoch, self.durable)
+        expires_at = max(row.expires_at, self.durable_at + self._r.settings.expire_after)
+        uploads.save(conn, replace(row, offset=self.durable, holder=None, expires_at=expires_at))
+
+    def _fail(self, error: EftError) -> None:
+        if not isinstance(error, ChecksumMismatch):
+            self.failure = error
+        self._room.set()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,308 @@
+"""All holds of this worker, and how an upload passes from one writer to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from eft.db import cases, uploads
+from eft.db.engine import Connection
+from eft.domain.actor import Actor
+from eft.domain.case import Case
+from eft.domain.digests import RunningDigest
+from eft.domain.errors import (
+    AlreadyFinished,
+    CaseClosed,
+    DigestMismatch,
+    EftError,
+    NotFound,
+    Purged,
+    UploadExpired,
+    UploadTerminated,
+    WriterDisplaced,
+)
+from eft.domain.upload import SegmentFacts, Upload, UploadState
+from eft.storage.ports import SegmentId
+from eft.transfers.content import open_upload
+from eft.transfers.hold import Hold
+from eft.transfers.intent import Intent
+from eft.transfers.publication import Publication
+from eft.transfers.reception import Reception
+from eft.transfers.resources import Resources, check_takes_data, lock_open_case
+
+
+class Holders:
+    """Gives out receptions: at most one at a time for an upload, whichever worker it is on."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._r = resources
+        self.publication = Publication(resources)
+        self._holds: dict[str, Hold] = {}
+        self._current: dict[str, Reception] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._taking: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def expiry_after(self, instant: datetime) -> datetime:
+        return instant + self._r.settings.expire_after
+
+    def begin(self, upload: Upload, case: Case, intent: Intent, digest: RunningDigest | None) -> Reception:
+        """A reception of an upload that nobody else knows of yet; it may begin with another's segments, `[0, upload.offset)`."""
+        return self._receive(Hold(self._r, upload, case, intent, digest))
+
+    def pending(self, case_id: str) -> list[Hold]:
+        """Holds of a case that the database does not know of yet."""
+        return [hold for hold in self._holds.values() if hold.upload.case_id == case_id and not hold.is_stored]
+
+    def of_case(self, case_id: str) -> list[Hold]:
+        """All holds of a case in this worker."""
+        return [hold for hold in self._holds.values() if hold.upload.case_id == case_id]
+
+    def hold_of(self, upload_id: str) -> Hold | None:
+        return self._holds.get(upload_id)
+
+    def is_current(self, hold: Hold, reception: Reception) -> bool:
+        return self._current.get(hold.upload.id) is reception and not reception.displaced.is_set()
+
+    async def take(self, upload_id: str, case_id: str, intent: Intent | None = None) -> Reception:
+        """The right to write from now on, taken from whoever had it. Its offset is durable.
+
+        Raises NotFound, CaseClosed, CasePurging, AlreadyFinished, DigestMismatch, UploadExpired, UploadTerminated, Purged.
+        """
+        async with self._taking_lock(upload_id):
+            hold = await self._own(upload_id, case_id)
+            resettle_s = None
+            if hold is None:
+                was, hold = await self._take_over(upload_id, case_id, intent)
+                if was.state is UploadState.SETTLING and was.settles_at is not None:
+                    resettle_s = max((was.settles_at - self._r.clock.now()).total_seconds(), 0.0)
+            return self._receive(hold, resettle_s=resettle_s)
+
+    async def rest(self, hold: Hold) -> None:
+        """Nobody adds to the upload for now: what came is committed, the hold lingers for the next request."""
+        self._current.pop(hold.upload.id, None)
+        if hold.failure is None:
+            if hold.has_checksum:
+                await hold.rollback()
+            elif hold.offset > hold.durable:
+                await hold.commit()
+        if hold.failure is not None or not hold.is_stored:
+            await self.drop(hold)
+        else:
+            loop = asyncio.get_running_loop()
+            self._timers[hold.upload.id] = loop.call_later(self._r.settings.linger_s, self._linger_is_over, hold)
+
+    async def drop(self, hold: Hold) -> None:
+        """Ends the hold. Its durable bytes stay."""
+        upload_id = hold.upload.id
+        if self._holds.get(upload_id) is hold:
+            del self._holds[upload_id]
+            current = self._current.pop(upload_id, None)
+            if current is not None:
+                current.displaced.set()
+        self._stop_timer(upload_id)
+        with suppress(EftError):
+            await hold.close()
+
+    async def let_go(self, upload_id: str) -> None:
+        """Another worker wants the upload: what came is committed, the writer told, the segment closed."""
+        async with self._taking_lock(upload_id):
+            hold = self._holds.get(upload_id)
+            if hold is None:
+                return
+            self._displace(upload_id)
+            with suppress(EftError):
+                await self.rest(hold)
+            await self.drop(hold)
+
+    async def close(self) -> None:
+        """Commits and ends every hold: the worker stops."""
+        for upload_id in list(self._holds):
+            await self.let_go(upload_id)
+        for task in list(self._tasks):
+            await task
+
+    async def settle_segments(self, upload: Upload, case: Case) -> tuple[Upload, RunningDigest | None]:
+        """Closes the segments that a former writer left open; the epoch has been raised already. Returns the upload with its
+        exact offset, and the digest's state there, where storage has it."""
+        key = b"" if case.key_slot is None else await self._r.run(self._r.keys.case_key, case.key_slot, case.uid)
+        ends: list[SegmentFacts] = []
+        states: dict[int, bytes | None] = {}
+        for facts in upload.segments:
+            if facts.end is None:
+                facts, states[facts.epoch] = await self._r.run(self._end_of, case, facts, key, settle=True)
+            ends.append(facts)
+        settled = replace(upload, segments=tuple(ends), offset=ends[-1].end or 0 if ends else 0)
+        last = next((facts for facts in reversed(ends) if facts.end != facts.start), None)
+        if last is None:
+            return settled, RunningDigest()
+        if last.epoch not in states:
+            _, states[last.epoch] = await self._r.run(self._end_of, case, last, key, settle=False)
+        exported = states[last.epoch]
+        return settled, (RunningDigest.restore(exported) if exported is not None else None)
+
+    # Within this worker.
+
+    async def _own(self, upload_id: str, case_id: str) -> Hold | None:
+        """This worker's own hold, if it is still good; its present reception is displaced."""
+        hold = self._holds.get(upload_id)
+        if hold is None:
+            return None
+        if hold.upload.case_id != case_id:
+            raise NotFound
+        self._displace(upload_id)
+        with suppress(EftError):
+            await self.rest(hold)
+            self._stop_timer(upload_id)
+            if hold.failure is None and hold.is_stored:
+                await hold.commit()
+                return hold
+        await self.drop(hold)
+        return None
+
+    def _receive(self, hold: Hold, *, resettle_s: float | None = None) -> Reception:
+        reception = Reception(self, hold, resettle_s=resettle_s)
+        self._holds[hold.upload.id] = hold
+        self._current[hold.upload.id] = reception
+        return reception
+
+    def _displace(self, upload_id: str) -> None:
+        current = self._current.pop(upload_id, None)
+        if current is not None:
+            current.displaced.set()
+
+    def _linger_is_over(self, hold: Hold) -> None:
+        task = asyncio.get_running_loop().create_task(self._drop_if_idle(hold))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drop_if_idle(self, hold: Hold) -> None:
+        async with self._taking_lock(hold.upload.id):
+            if hold.upload.id not in self._current:
+                await self.drop(hold)
+
+    def _stop_timer(self, upload_id: str) -> None:
+        timer = self._timers.pop(upload_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _taking_lock(self, upload_id: str) -> asyncio.Lock:
+        if len(self._taking) > 10_000:
+            self._taking = {key: lock for key, lock in self._taking.items() if lock.locked()}
+        return self._taking.setdefault(upload_id, asyncio.Lock())
+
+    # Between workers.
+
+    async def _take_over(self, upload_id: str, case_id: str, intent: Intent | None) -> tuple[Upload, Hold]:
+        found, case = await self.find(upload_id, case_id)
+        self.check_may_receive(found, case)
+        if found.holder is not None and found.holder != self._r.bus.worker:
+            await self._r.bus.ask_to_let_go(found.holder, upload_id, self._r.settings.release_s)
+        stored = await self._r.run(self._r.segments.epochs, case.uid, upload_id)
+
+        def claim(conn: Connection) -> tuple[Upload, Upload, Case]:
+            locked = lock_open_case(conn, case_id)
+            row = uploads.lock(conn, upload_id)
+            if row is None:
+                raise NotFound
+            self.check_may_receive(row, locked)
+            claimed = replace(
+                row,
+                epoch=max(row.epoch, *stored, 0) + 1,
+                holder=self._r.bus.worker,
+                state=UploadState.RECEIVING,
+                settles_at=None,
+                sha256=None,
+                expires_at=max(row.expires_at, self.expiry_after(self._r.clock.now())),
+            )
+            uploads.save(conn, claimed)
+            return row, claimed, locked
+
+        was, claimed, case = await self._r.database.write(claim)
+        settled, digest = await self.settle_segments(claimed, case)
+        content = await self._inline_content(settled)
+        if content is not None:
+            settled, digest = replace(settled, offset=0, segments=()), RunningDigest()
+        elif settled.inline is not None:
+            settled = replace(settled, inline=None)
+        final = settled
+        if claimed.segments or claimed.inline is not None:
+            await self._r.database.write(lambda conn: self._record_takeover(conn, final))
+        by = intent or Intent(name=final.name, source=final.source, actor=Actor(final.actor), modified_at=final.modified_at)
+        hold = Hold(self._r, final, case, by, digest)
+        if content:
+            hold.offer(content)
+            await hold.commit()
+        return was, hold
+
+    async def _inline_content(self, upload: Upload) -> bytes | None:
+        """The bytes that are still only in the row: those of a small file that settled, where no segment has them yet."""
+        if upload.inline is None:
+            return None
+        content = await open_upload(self._r, upload)
+        whole = await content.read(0, content.size)
+        return whole if upload.offset < len(whole) else None
+
+    def _record_takeover(self, conn: Connection, upload: Upload) -> None:
+        row = uploads.lock(conn, upload.id)
+        if row is None or row.epoch != upload.epoch:
+            raise WriterDisplaced
+        kept = {facts.epoch for facts in upload.segments}
+        for facts in row.segments:
+            if facts.epoch not in kept:
+                uploads.drop_segment(conn, upload.id, facts.epoch)
+        for facts in upload.segments:
+            if facts.end is not None:
+                uploads.end_segment(conn, upload.id, facts.epoch, facts.end)
+        uploads.save(conn, replace(row, offset=upload.offset, inline=upload.inline))
+
+    def _end_of(self, case: Case, facts: SegmentFacts, key: bytes, *, settle: bool) -> tuple[SegmentFacts, bytes | None]:
+        """Where a segment ends, and the digest's state there. One whose file was never made is empty."""
+        try:
+            reader = self._r.segments.open(
+                SegmentId(case.uid, facts.file_upload_id, facts.file_epoch), key, settle=settle, end=facts.end
+            )
+        except NotFound:
+            if facts.end is not None:
+                raise
+            return replace(facts, end=facts.start), None
+        try:
+            durable = reader.durable
+        finally:
+            reader.close()
+        end = durable.end if facts.end is None else facts.end
+        return replace(facts, end=end), durable.digest if durable.end == end else None
+
+    async def find(self, upload_id: str, case_id: str) -> tuple[Upload, Case]:
+        """The upload and its case. Raises NotFound, also for another case's upload."""
+
+        def work(conn: Connection) -> tuple[Upload | None, Case | None]:
+            return uploads.get(conn, upload_id), cases.get(conn, case_id)
+
+        upload, case = await self._r.database.read(work)
+        if upload is None or case is None or upload.case_id != case_id:
+            raise NotFound
+        return upload, case
+
+    def check_may_receive(self, upload: Upload, case: Case) -> None:
+        """Raises where the upload takes no byte in its state."""
+        check_ended(upload, case)
+        if upload.state is UploadState.PUBLISHED or upload.state is UploadState.SEALED:
+            raise AlreadyFinished
+        check_takes_data(case)
+        if upload.state is UploadState.FROZEN:
+            raise CaseClosed
+        if upload.state is UploadState.REFUSED:
+            raise DigestMismatch(upload.declared_sha256 or "", upload.sha256 or "")
+        if upload.expires_at <= self._r.clock.now() and upload.state is UploadState.RECEIVING:
+            raise UploadExpired
+
+
+def check_ended(upload: Upload, case: Case) -> None:
+    """Raises what became of an upload that is over without being published."""
+    if upload.state is UploadState.EXPIRED:
+        if upload.ended == "purged":
+            raise Purged(case.purged_at)
+        raise UploadTerminated if upload.ended in ("terminated", "overwritten") else UploadExpired

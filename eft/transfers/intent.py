@@ -1,0 +1,43 @@
+"""What somebody means to send, and the settings of the receive path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from eft.domain.actor import Actor
+from eft.domain.upload import COMMIT_BYTES, COMMIT_SECONDS, Source
+
+BATCH = 1024 * 1024
+"""Bytes that are hashed, sealed and written in one go."""
+
+FULL = 2 * BATCH
+"""Bytes waiting in memory from which a sender should pause. One more batch may be under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A file to come. `length` in bytes where it is known, `sha256` in hex where the sender declared it, `metadata` the
+    sender's own header, given back as it came."""
+
+    name: str
+    source: Source
+    actor: Actor
+    length: int | None = None
+    sha256: str | None = None
+    metadata: str = ""
+    modified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSettings:
+    """The receive path's settings. `linger_s`: how long a writer without a request keeps its segment open."""
+
+    expire_after: timedelta = timedelta(days=14)
+    commit_bytes: int = COMMIT_BYTES
+    commit_s: float = COMMIT_SECONDS
+    linger_s: float = 30.0
+    release_s: float = 0.3
+    digest_wait_s: float = 10.0
+    revalidate_s: float = 5.0
+    threads: int = 4

@@ -1,0 +1,141 @@
+"""What happens to uploads without anybody asking: recovery, publication after settling, expiry, deletion of bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+from eft.db import attachments, cases, uploads
+from eft.db.engine import Connection
+from eft.domain.actor import SYSTEM, Actor
+from eft.domain.attachment import AttachmentState
+from eft.domain.errors import AlreadyFinished, EftError, LegalHold, NotFound
+from eft.domain.upload import Completeness, UploadState
+from eft.storage.ports import SegmentId
+from eft.transfers.holders import Holders
+from eft.transfers.resources import Resources
+
+_AT_ONCE = 32
+_RECOVER_EVERY_S = 5.0
+
+
+class Jobs:
+    """Every job is safe to run in several workers at once, and to be killed at any step: the next run goes on."""
+
+    def __init__(self, resources: Resources, holders: Holders) -> None:
+        self._r = resources
+        self._holders = holders
+        self._recovered_at = float("-inf")
+
+    async def tick(self) -> None:
+        await self._publish_settled()
+        await self._expire()
+        if self._r.clock.monotonic() - self._recovered_at >= _RECOVER_EVERY_S:
+            await self.recover()
+
+    async def recover(self) -> None:
+        """Closes what writers that are dead left open, and publishes what was whole. Deletes bytes that nobody may read."""
+        self._recovered_at = self._r.clock.monotonic()
+        held = await self._r.database.read(uploads.live_held)
+        for upload_id, holder in held:
+            if self._holders.hold_of(upload_id) is None and (holder is None or not self._r.bus.is_alive(holder)):
+                await self._recover_one(upload_id)
+        for upload_id in await self._r.database.read(uploads.discardable):
+            await self.discard(upload_id)
+
+    async def _recover_one(self, upload_id: str) -> None:
+        upload = await self._r.database.read(lambda conn: uploads.get(conn, upload_id))
+        if upload is None or upload.state is not UploadState.RECEIVING:
+            return
+        try:
+            reception = await self._holders.take(upload_id, upload.case_id)
+        except EftError:
+            return
+        if reception.length is not None and reception.offset == reception.length:
+            try:
+                await reception.finish(Completeness.DECLARED)
+            except EftError:
+                await reception.release()
+        else:
+            await reception.release()
+
+    async def _publish_settled(self) -> None:
+        now = self._r.clock.now()
+        due = await self._r.database.read(lambda conn: [upload.id for upload in uploads.settling_due(conn, now)])
+        for at in range(0, len(due), _AT_ONCE):
+            some = due[at : at + _AT_ONCE]
+            await asyncio.gather(*(self._holders.publication.publish_settled(upload_id) for upload_id in some))
+
+    async def _expire(self) -> None:
+        now = self._r.clock.now()
+        for upload in await self._r.database.read(lambda conn: uploads.expiring(conn, now)):
+            if self._holders.hold_of(upload.id) is not None:
+                continue
+
+            def work(conn: Connection, upload_id: str = upload.id) -> bool:
+                row = uploads.lock(conn, upload_id)
+                if row is None or row.expires_at > now or row.state not in (UploadState.RECEIVING, UploadState.REFUSED):
+                    return False
+                uploads.save(
+                    conn, replace(row, state=UploadState.EXPIRED, ended="expired", epoch=row.epoch + 1, holder=None, inline=None)
+                )
+                self._r.record(conn, SYSTEM, "upload.expire", row.case_id, row.id, at=now)
+                return True
+
+            if await self._r.database.write(work):
+                await self.discard(upload.id)
+
+    async def discard(self, upload_id: str) -> None:
+        """Deletes the bytes of an upload or attachment that is over, where no other version needs them; then their rows."""
+
+        def look(conn: Connection) -> tuple[str | None, list[tuple[int, str, int, int]]]:
+            upload = uploads.get(conn, upload_id)
+            case = cases.get(conn, upload.case_id) if upload is not None else None
+            if upload is None or case is None:
+                return None, []
+            return case.uid, [
+                (
+                    facts.epoch,
+                    facts.file_upload_id,
+                    facts.file_epoch,
+                    uploads.file_references(conn, facts.file_upload_id, facts.file_epoch),
+                )
+                for facts in upload.segments
+            ]
+
+        case_uid, found = await self._r.database.read(look)
+        if case_uid is None:
+            return
+        for epoch, file_upload, file_epoch, references in found:
+            if references <= 1:
+                await self._r.run(self._r.segments.delete, SegmentId(case_uid, file_upload, file_epoch))
+            await self._r.database.write(partial(uploads.drop_segment, upload_id=upload_id, epoch=epoch))
+
+    async def delete(self, attachment_id: str, actor: Actor) -> None:
+        now = self._r.clock.now()
+
+        def bury(conn: Connection) -> None:
+            attachment = attachments.get(conn, attachment_id)
+            case = cases.lock(conn, attachment.case_id) if attachment is not None else None
+            if attachment is None or case is None:
+                raise NotFound
+            if case.hold_reason is not None:
+                raise LegalHold
+            if attachment.state is AttachmentState.AVAILABLE:
+                attachments.set_state(conn, attachment_id, AttachmentState.TOMBSTONED, now)
+                self._r.record(conn, actor, "attachment.delete", case.id, attachment_id, at=now)
+
+        await self._r.database.write(bury)
+        await self.discard(attachment_id)
+
+        def confirm(conn: Connection) -> None:
+            attachment = attachments.get(conn, attachment_id)
+            upload = uploads.get(conn, attachment_id)
+            if attachment is None or (upload is not None and upload.segments):
+                raise AlreadyFinished
+            if attachment.state is AttachmentState.TOMBSTONED:
+                attachments.set_state(conn, attachment_id, AttachmentState.PURGED, now)
+                self._r.record(conn, actor, "attachment.purge", attachment.case_id, attachment_id, at=now)
+
+        await self._r.database.write(confirm)

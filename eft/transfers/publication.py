@@ -1,0 +1,235 @@
+"""How a received file becomes an attachment: by reference, in one transaction; no byte moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+import hashlib
+
+from eft.db import attachments, cases, uploads
+from eft.db.engine import Connection
+from eft.domain.actor import SYSTEM, Actor
+from eft.domain.attachment import Attachment, AttachmentState
+from eft.domain.case import Case, PurgeState
+from eft.domain.errors import DigestMismatch, NotFound, WriterDisplaced
+from eft.domain.upload import SMALL, Completeness, Source, Upload, UploadState
+from eft.storage.manifest import seal_manifest
+from eft.storage.seal import seal_inline
+from eft.transfers.content import digest_of
+from eft.transfers.hold import Hold
+from eft.transfers.manifest_of import manifest_of
+from eft.transfers.resources import Resources, ensure_case_key, lock_open_case
+
+
+class Publication:
+    """Ends uploads: published, settling, or refused."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._r = resources
+
+    async def finish(self, hold: Hold, completeness: Completeness) -> Attachment:
+        """The whole file, durable and published when this returns.
+
+        Raises DigestMismatch: the upload is refused, its bytes are kept until it expires. And what a commit raises.
+        """
+        content = self._small_content(hold)
+        if content is not None:
+            sha256 = hashlib.sha256(content).hexdigest()
+            if hold.upload.declared_sha256 in (None, sha256):
+                return await self._publish_small(hold, content, sha256, completeness)
+        await hold.commit(fenced=False)
+        sha256 = await self._whole_digest(hold)
+        if hold.upload.declared_sha256 not in (None, sha256):
+            await self._refuse(hold, sha256)
+        now = self._r.clock.now()
+
+        def work(conn: Connection) -> Attachment:
+            case = lock_open_case(conn, hold.upload.case_id)
+            row = self._end_row(conn, hold, UploadState.PUBLISHED, sha256)
+            return self._publish(conn, case, row, completeness, hold.intent.actor, now)
+
+        attachment = await self._r.database.write(work)
+        hold.mark_ended()
+        return attachment
+
+    async def settle(self, hold: Hold, seconds: float | None) -> None:
+        """A client has closed its file: durable when this returns, published after `seconds` without a change; with None
+        it waits for its rename. Raises what a commit raises."""
+        now = self._r.clock.now()
+        settles_at = None if seconds is None else now + timedelta(seconds=seconds)
+        content = self._small_content(hold)
+        if content is None:
+            await hold.commit(fenced=False)
+            sha256 = hold.digest.hexdigest() if hold.digest is not None else None
+        else:
+            sha256 = hashlib.sha256(content).hexdigest()
+
+        def work(conn: Connection) -> None:
+            case = lock_open_case(conn, hold.upload.case_id)
+            sealed = None
+            if content is not None:
+                key = ensure_case_key(conn, self._r.keys, case)
+                sealed = seal_inline(key, self._r.region, case.uid, hold.upload.id, content)
+            self._end_row(conn, hold, UploadState.SETTLING, sha256, inline=sealed, settles_at=settles_at)
+            self._r.record(conn, hold.intent.actor, "upload.close", case.id, hold.upload.id, at=now, size=hold.offset)
+
+        await self._r.database.write(work)
+        hold.mark_ended()
+
+    async def publish_settled(self, upload_id: str) -> bool:
+        """Publishes a settling upload whose time has come. False where it has not, or somebody else did."""
+        upload = await self._r.database.read(lambda conn: uploads.get(conn, upload_id))
+        if upload is None or upload.state is not UploadState.SETTLING:
+            return False
+        case = await self._r.database.read(lambda conn: cases.get(conn, upload.case_id))
+        if case is None or case.purge is not PurgeState.NONE:
+            return False
+        sha256 = upload.sha256 or await digest_of(self._r, case, upload)
+        now = self._r.clock.now()
+
+        def work(conn: Connection) -> bool:
+            locked = cases.lock(conn, upload.case_id)
+            row = uploads.lock(conn, upload_id)
+            if locked is None or row is None or locked.purge is not PurgeState.NONE or row.epoch != upload.epoch:
+                return False
+            if row.state is not UploadState.SETTLING or row.settles_at is None or row.settles_at > now:
+                return False
+            ended = replace(row, state=UploadState.PUBLISHED, sha256=sha256, settles_at=None)
+            uploads.save(conn, replace(ended, inline=None))
+            self._publish(conn, locked, ended, Completeness.CLOSED, SYSTEM, now)
+            return True
+
+        return await self._r.database.write(work)
+
+    def _small_content(self, hold: Hold) -> bytes | None:
+        """The bytes of a file that is small and wholly in memory, else None. Raises ChecksumMismatch."""
+        if hold.offset > SMALL or not hold.is_in_memory or hold.upload.segments:
+            return None
+        return hold.content_in_memory()
+
+    async def _whole_digest(self, hold: Hold) -> str:
+        if hold.digest is not None:
+            return hold.digest.hexdigest()
+        stored = replace(hold.upload, segments=hold.segments_so_far(), offset=hold.durable)
+        return await digest_of(self._r, hold.case, stored)
+
+    async def _publish_small(self, hold: Hold, content: bytes, sha256: str, completeness: Completeness) -> Attachment:
+        now = self._r.clock.now()
+
+        def work(conn: Connection) -> Attachment:
+            case = lock_open_case(conn, hold.upload.case_id)
+            key = ensure_case_key(conn, self._r.keys, case)
+            sealed = seal_inline(key, self._r.region, case.uid, hold.upload.id, content)
+            row = self._end_row(conn, hold, UploadState.PUBLISHED, sha256)
+            return self._publish(conn, case, replace(row, inline=sealed), completeness, hold.intent.actor, now)
+
+        attachment = await self._r.database.write(work)
+        hold.mark_ended()
+        return attachment
+
+    def _end_row(
+        self,
+        conn: Connection,
+        hold: Hold,
+        state: UploadState,
+        sha256: str | None,
+        *,
+        inline: bytes | None = None,
+        settles_at: datetime | None = None,
+    ) -> Upload:
+        """Writes the upload's row as it ends, made anew where it was in memory only. Raises WriterDisplaced."""
+        mine = hold.upload
+        segments = mine.segments
+        if hold.is_stored:
+            row = uploads.lock(conn, mine.id)
+            if row is None or row.epoch != mine.epoch or row.state is not UploadState.RECEIVING:
+                raise WriterDisplaced
+            if hold.segment is not None:
+                uploads.end_segment(conn, mine.id, hold.segment.epoch, hold.offset)
+                segments = (*segments, replace(hold.segment, end=hold.offset))
+        else:
+            row = replace(mine, epoch=1)
+        row = replace(
+            row,
+            state=state,
+            sha256=sha256,
+            offset=hold.offset,
+            length=row.length if row.length is not None or state is UploadState.SETTLING else hold.offset,
+            holder=None,
+            inline=inline,
+            settles_at=settles_at,
+            modified_at=mine.modified_at,
+            segments=segments,
+            expires_at=max(row.expires_at, self._r.clock.now() + self._r.settings.expire_after),
+        )
+        if hold.is_stored:
+            uploads.save(conn, row)
+        else:
+            uploads.insert(conn, row)
+        return row
+
+    def _publish(
+        self, conn: Connection, case: Case, upload: Upload, completeness: Completeness, actor: Actor, now: datetime
+    ) -> Attachment:
+        assert upload.sha256 is not None
+        manifest = None
+        if upload.inline is None:
+            if case.key_slot is None:
+                raise NotFound
+            key = self._r.keys.case_key(case.key_slot, case.uid)
+            stated = manifest_of(upload.id, upload.segments, upload.offset, upload.sha256)
+            manifest = seal_manifest(key, self._r.region, case.uid, stated)
+        from_support = upload.source is Source.SUPPORT
+        version = attachments.next_version(conn, case.id, upload.name)
+        attachments.supersede(conn, case.id, upload.name, from_support=from_support)
+        attachment = Attachment(
+            id=upload.id,
+            case_id=case.id,
+            name=upload.name,
+            size=upload.offset,
+            sha256=upload.sha256,
+            source=upload.source,
+            completeness=completeness,
+            state=AttachmentState.AVAILABLE,
+            received_at=now,
+            version=version,
+            modified_at=upload.modified_at,
+            actor=upload.actor,
+            manifest=manifest,
+            inline=upload.inline,
+        )
+        attachments.insert(conn, attachment)
+        self._r.record(
+            conn,
+            actor,
+            "upload.publish",
+            case.id,
+            upload.id,
+            at=now,
+            size=attachment.size,
+            sha256=attachment.sha256,
+            completeness=completeness,
+        )
+        return attachment
+
+    async def _refuse(self, hold: Hold, received: str) -> None:
+        declared = hold.upload.declared_sha256 or ""
+        now = self._r.clock.now()
+
+        def work(conn: Connection) -> None:
+            lock_open_case(conn, hold.upload.case_id)
+            self._end_row(conn, hold, UploadState.REFUSED, received)
+            self._r.record(
+                conn,
+                hold.intent.actor,
+                "upload.refuse",
+                hold.upload.case_id,
+                hold.upload.id,
+                at=now,
+                declared=declared,
+                received=received,
+            )
+
+        await self._r.database.write(work)
+        hold.mark_ended()
+        raise DigestMismatch(declared, received)

@@ -1,0 +1,126 @@
+"""One request's or one open file's right to add to an upload. It ends when it is released, or when another takes over."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from eft.domain.attachment import Attachment
+from eft.domain.digests import PartChecksum
+from eft.domain.errors import EftError, WriterDisplaced
+from eft.domain.upload import Completeness
+from eft.transfers.hold import Hold
+
+if TYPE_CHECKING:
+    from eft.transfers.holders import Holders
+
+
+class Reception:
+    """Adds bytes to one upload, in order. `displaced` is set when another writer has taken over: stop, and say so.
+
+    Every method raises WriterDisplaced from then on, except `release`.
+    """
+
+    def __init__(self, holders: Holders, hold: Hold, *, resettle_s: float | None = None) -> None:
+        self._holders = holders
+        self._hold = hold
+        self._resettle_s = resettle_s
+        self._began_at = hold.offset
+        self.displaced = asyncio.Event()
+
+    @property
+    def upload_id(self) -> str:
+        return self._hold.upload.id
+
+    @property
+    def offset(self) -> int:
+        """Bytes offered so far, from the start of the file."""
+        return self._hold.offset
+
+    @property
+    def durable(self) -> int:
+        """Bytes that may be acknowledged."""
+        return self._hold.durable
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the whole file, where that is known."""
+        return self._hold.upload.length
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the upload is given up if nothing more comes."""
+        return self._holders.expiry_after(self._hold.durable_at)
+
+    @property
+    def full(self) -> bool:
+        """Whether to wait for `ready` before offering more."""
+        return self._hold.full
+
+    def begins_here(self) -> None:
+        """What was offered so far is the file as it was before, not this sender's doing."""
+        self._began_at = self._hold.offset
+
+    def expect(self, checksum: PartChecksum | None, expected: bytes = b"") -> None:
+        """A part begins. With a checksum nothing of it is committed before it was seen to be `expected`, the raw digest."""
+        self._check()
+        self._hold.expect(checksum, expected)
+
+    def offer(self, data: bytes | memoryview) -> None:
+        """Takes `data` without waiting. Raises what went wrong since, and LengthInvalid past the length."""
+        self._check()
+        self._hold.offer(data)
+
+    async def ready(self) -> None:
+        self._check()
+        await self._hold.ready()
+
+    async def commit(self) -> int:
+        """All that was offered is on stable storage and may be acknowledged. Returns the durable offset.
+
+        Raises ChecksumMismatch (the part is gone, the offset as before), WriterDisplaced, CaseClosed, UploadExpired,
+        StorageFull, StorageFailed.
+        """
+        self._check()
+        return await self._hold.commit()
+
+    async def rollback(self) -> int:
+        """Forgets what is not durable. Returns the durable offset."""
+        self._check()
+        return await self._hold.rollback()
+
+    async def finish(self, completeness: Completeness) -> Attachment:
+        """The file is whole: published, with its digest. Raises DigestMismatch, and what `commit` raises."""
+        self._check()
+        attachment = await self._holders.publication.finish(self._hold, completeness)
+        await self._holders.drop(self._hold)
+        return attachment
+
+    async def settle(self, seconds: float | None) -> None:
+        """The client closed the file: durable on return, published when it has rested for `seconds`; None: when it is renamed.
+
+        A finished file to which nothing was added stays as it is."""
+        self._check()
+        if self._hold.offset != self._began_at or self._hold.is_stored or self._began_at == 0:
+            await self._holders.publication.settle(self._hold, seconds)
+        await self._holders.drop(self._hold)
+
+    async def release(self) -> None:
+        """No more will come from here. What came is made durable, unless it is part of a part with a checksum. Never raises."""
+        if not self._holders.is_current(self._hold, self):
+            return
+        try:
+            if not self._hold.is_stored and self._hold.offset == self._began_at:
+                await self._holders.drop(self._hold)
+            elif self._resettle_s is not None and self._hold.offset == self._began_at and self._hold.failure is None:
+                await self._holders.publication.settle(self._hold, self._resettle_s)
+                await self._holders.drop(self._hold)
+            else:
+                await self._holders.rest(self._hold)
+        except EftError:
+            await self._holders.drop(self._hold)
+
+    def _check(self) -> None:
+        if self.displaced.is_set():
+            raise WriterDisplaced

@@ -1,0 +1,284 @@
+"""The one receive path: what both doors and the control API use to take files in and give them out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+import re
+import secrets
+
+from eft.db import attachments, cases, uploads
+from eft.db.engine import Connection
+from eft.domain.actor import Actor
+from eft.domain.attachment import Attachment, AttachmentState
+from eft.domain.case import Case
+from eft.domain.digests import RunningDigest
+from eft.domain.errors import AlreadyFinished, CaseClosed, Conflict, DigestInvalid, LengthInvalid, NotFound, Purged
+from eft.domain.names import check_name
+from eft.domain.upload import SegmentFacts, Upload, UploadState
+from eft.storage.ports import SegmentId
+from eft.transfers.content import Content, open_attachment, open_upload, read_attachment
+from eft.transfers.holders import Holders, check_ended
+from eft.transfers.intent import Intent
+from eft.transfers.jobs import Jobs
+from eft.transfers.reception import Reception
+from eft.transfers.resources import Resources, check_takes_data, lock_open_case
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Transfers:
+    """See the module. Opened once in a worker; every method is safe beside every other, here and in other workers."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._r = resources
+        self.holders = Holders(resources)
+        self._jobs = Jobs(resources, self.holders)
+
+    async def open(self) -> None:
+        """Joins the other workers, and finishes what a dead one left."""
+        self._r.bus.open(self.holders.let_go)
+        await self._jobs.recover()
+
+    async def close(self) -> None:
+        """Commits what came, and lets every upload go."""
+        await self.holders.close()
+        self._r.bus.close()
+
+    async def tick(self) -> None:
+        """What time brings: settled files are published, resting ones expire, dead writers' uploads are recovered."""
+        await self._jobs.tick()
+
+    # Taking in.
+
+    async def begin(self, case_id: str, intent: Intent) -> Reception:
+        """A new upload. Nothing is stored before it must be: a small file that is finished at once costs one transaction.
+
+        Raises NotFound, CaseClosed, CasePurging, NameNotAllowed, DigestInvalid, LengthInvalid.
+        """
+        intent = _checked(intent)
+        case = await self._open_case(case_id)
+        return self.holders.begin(self._new_upload(case, intent), case, intent, RunningDigest())
+
+    async def register(self, case_id: str, intent: Intent) -> Upload:
+        """A new upload, known to the database, without a byte yet. Raises what `begin` raises."""
+        intent = _checked(intent)
+
+        def work(conn: Connection) -> Upload:
+            case = lock_open_case(conn, case_id)
+            upload = self._new_upload(case, intent)
+            uploads.insert(conn, upload)
+            self._r.record(conn, intent.actor, "upload.create", case.id, upload.id, at=upload.created_at, source=upload.source)
+            return upload
+
+        return await self._r.database.write(work)
+
+    async def take(self, upload_id: str, *, case_id: str) -> Reception:
+        """The right to add to an upload, taken from whoever had it; `offset` is durable.
+
+        Raises NotFound, CaseClosed, CasePurging, AlreadyFinished, DigestMismatch, UploadExpired, UploadTerminated, Purged.
+        """
+        return await self.holders.take(upload_id, case_id)
+
+    async def amend(self, attachment: Attachment, intent: Intent) -> Reception:
+        """A new version of a finished file that begins with all of its bytes, by reference; `offset` is its size.
+
+        Raises CaseClosed, CasePurging, Purged, NotFound.
+        """
+        case = await self._open_case(attachment.case_id)
+        if attachment.state is not AttachmentState.AVAILABLE:
+            raise Purged(attachment.gone_at)
+        upload = self._new_upload(case, _checked(intent))
+        if attachment.inline is not None:
+            content = await open_attachment(self._r, attachment)
+            reception = self.holders.begin(upload, case, intent, RunningDigest())
+            reception.offer(await content.read(0, content.size))
+            reception.begins_here()
+            return reception
+        original = await self._r.database.read(lambda conn: uploads.get(conn, attachment.id))
+        if original is None:
+            raise NotFound
+        inherited = tuple(replace(facts, upload_id=upload.id) for facts in original.segments)
+        settled, digest = await self.holders.settle_segments(replace(upload, segments=inherited), case)
+        return self.holders.begin(settled, case, intent, digest)
+
+    async def set_length(self, upload_id: str, length: int, *, case_id: str) -> None:
+        """Tells an upload's length, once. Raises NotFound, LengthInvalid, AlreadyFinished."""
+        if length < 0:
+            raise LengthInvalid("A length cannot be negative.", "Send the file's size in bytes.")
+        hold = self.holders.hold_of(upload_id)
+
+        def work(conn: Connection) -> Upload:
+            row = uploads.lock(conn, upload_id)
+            if row is None or row.case_id != case_id:
+                raise NotFound
+            if row.state not in (UploadState.RECEIVING, UploadState.FROZEN):
+                raise AlreadyFinished
+            if row.length not in (None, length):
+                raise LengthInvalid("The upload already has another length.", "Leave Upload-Length out, or start a new upload.")
+            if length < max(row.offset, hold.offset if hold is not None else 0):
+                raise LengthInvalid("More bytes are stored than the length says.", "Start a new upload.")
+            told = replace(row, length=length)
+            uploads.save(conn, told)
+            return told
+
+        told = await self._r.database.write(work)
+        if hold is not None:
+            hold.upload = replace(hold.upload, length=told.length)
+
+    async def terminate(self, upload_id: str, *, case_id: str, actor: Actor, why: str = "terminated") -> None:
+        """Ends an unfinished upload; its bytes are deleted. Raises NotFound, AlreadyFinished, CaseClosed, UploadExpired."""
+        hold = self.holders.hold_of(upload_id)
+        if hold is not None and hold.upload.case_id == case_id:
+            await self.holders.drop(hold)
+            if not hold.is_stored:
+                return
+        found, case = await self.holders.find(upload_id, case_id)
+        check_ended(found, case)
+        check_takes_data(case)
+        now = self._r.clock.now()
+
+        def work(conn: Connection) -> None:
+            lock_open_case(conn, case_id)
+            row = uploads.lock(conn, upload_id)
+            if row is None or row.state is UploadState.EXPIRED:
+                raise NotFound
+            if row.state is UploadState.PUBLISHED:
+                raise AlreadyFinished
+            if row.state is UploadState.FROZEN:
+                raise CaseClosed
+            ended = replace(row, state=UploadState.EXPIRED, ended=why, epoch=row.epoch + 1, holder=None, inline=None)
+            uploads.save(conn, ended)
+            self._r.record(conn, actor, "upload.terminate", case_id, upload_id, at=now, why=why)
+
+        await self._r.database.write(work)
+        await self._jobs.discard(upload_id)
+
+    # Giving out.
+
+    async def progress(self, upload_id: str, *, case_id: str) -> Upload:
+        """An upload with its exact durable offset, which stays: a live writer is stopped first. A published one too.
+
+        Raises NotFound, UploadExpired, UploadTerminated, Purged.
+        """
+        upload, case = await self.holders.find(upload_id, case_id)
+        check_ended(upload, case)
+        if upload.state is UploadState.PUBLISHED:
+            attachment = await self.attachment(upload_id, case_id=case_id)
+            if attachment.state is not AttachmentState.AVAILABLE:
+                raise Purged(attachment.gone_at)
+            return upload
+        if upload.state is not UploadState.RECEIVING or not case.takes_data:
+            return await self._with_live_offset(upload, case)
+        reception = await self.holders.take(upload_id, case_id)
+        offset, expires_at = reception.durable, reception.expires_at
+        await reception.release()
+        return replace(upload, offset=offset, expires_at=expires_at)
+
+    async def upload(self, upload_id: str, *, case_id: str) -> Upload:
+        """An upload as it is now; displaces nobody. Raises NotFound."""
+        upload, case = await self.holders.find(upload_id, case_id)
+        return await self._with_live_offset(upload, case)
+
+    async def unfinished(self, case_id: str) -> list[Upload]:
+        """The case's unfinished uploads, newest first, with what is durable of each now. Displaces nobody."""
+
+        def work(conn: Connection) -> tuple[Case | None, list[Upload]]:
+            return cases.get(conn, case_id), uploads.unfinished(conn, case_id)
+
+        case, found = await self._r.database.read(work)
+        if case is None:
+            raise NotFound
+        return [await self._with_live_offset(upload, case) for upload in found]
+
+    async def attachment(self, attachment_id: str, *, case_id: str | None = None) -> Attachment:
+        """Raises NotFound, also where it is another case's."""
+        found = await self._r.database.read(lambda conn: attachments.get(conn, attachment_id))
+        if found is None or (case_id is not None and found.case_id != case_id):
+            raise NotFound
+        return found
+
+    async def attachments(self, case_id: str, cursor: str | None, limit: int) -> tuple[list[Attachment], str | None]:
+        """A page of the case's attachments, newest first, and the cursor of the next. Raises NotFound."""
+
+        def work(conn: Connection) -> tuple[list[Attachment], str | None]:
+            if cases.get(conn, case_id) is None:
+                raise NotFound
+            return attachments.page(conn, case_id, cursor, limit)
+
+        return await self._r.database.read(work)
+
+    def read(self, attachment: Attachment, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes `[start, stop)` of an attachment, in pieces of about 1 MiB. Raises Purged, Tampered, StorageFailed."""
+        return read_attachment(self._r, attachment, start, stop)
+
+    async def content(self, source: Attachment | Upload) -> Content:
+        """Random access to a finished file, or to what an upload has so far. Raises Purged, Tampered, KeyUnavailable."""
+        return await (open_attachment(self._r, source) if isinstance(source, Attachment) else open_upload(self._r, source))
+
+    async def delete(self, attachment_id: str, *, actor: Actor) -> None:
+        """Deletes one attachment's bytes before their time; a tombstone remains. Repeatable. Raises NotFound, LegalHold."""
+        await self._jobs.delete(attachment_id, actor)
+
+    # Inside.
+
+    async def _open_case(self, case_id: str) -> Case:
+        case = await self._r.database.read(lambda conn: cases.get(conn, case_id))
+        if case is None:
+            raise NotFound
+        check_takes_data(case)
+        return case
+
+    def _new_upload(self, case: Case, intent: Intent) -> Upload:
+        now = self._r.clock.now()
+        return Upload(
+            id=secrets.token_hex(16),
+            case_id=case.id,
+            name=intent.name,
+            source=intent.source,
+            state=UploadState.RECEIVING,
+            created_at=now,
+            expires_at=self.holders.expiry_after(now),
+            length=intent.length,
+            metadata=intent.metadata,
+            declared_sha256=intent.sha256,
+            actor=intent.actor.name,
+            modified_at=intent.modified_at,
+        )
+
+    async def _with_live_offset(self, upload: Upload, case: Case) -> Upload:
+        hold = self.holders.hold_of(upload.id)
+        if hold is not None:
+            return replace(upload, offset=hold.durable, segments=hold.segments_so_far())
+        if not upload.segments or upload.segments[-1].end is not None:
+            return upload
+        last = await self._r.run(self._peek, case, upload.segments[-1])
+        return replace(upload, offset=last.end or 0, segments=(*upload.segments[:-1], last))
+
+    def _peek(self, case: Case, facts: SegmentFacts) -> SegmentFacts:
+        if case.key_slot is None:
+            return replace(facts, end=facts.start)
+        key = self._r.keys.case_key(case.key_slot, case.uid)
+        try:
+            reader = self._r.segments.open(SegmentId(case.uid, facts.file_upload_id, facts.file_epoch), key)
+        except NotFound:
+            return replace(facts, end=facts.start)
+        try:
+            return replace(facts, end=reader.durable.end)
+        finally:
+            reader.close()
+
+
+def _checked(intent: Intent) -> Intent:
+    """The intent with its digest in lower case. Raises NameNotAllowed, DigestInvalid, LengthInvalid, Conflict."""
+    check_name(intent.name)
+    if intent.length is not None and intent.length < 0:
+        raise LengthInvalid("A length cannot be negative.", "Send the file's size in bytes.")
+    if intent.name == "from-support" or intent.name.startswith("from-support/"):
+        raise Conflict("The name from-support is kept for what support hands back.", "Choose another name.")
+    if intent.sha256 is None:
+        return intent
+    digest = intent.sha256.lower()
+    if not _SHA256.fullmatch(digest):
+        raise DigestInvalid
+    return replace(intent, sha256=digest)
