@@ -1,0 +1,238 @@
+"""One SSH connection: who signs in, what it may open, and how it is cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from datetime import datetime
+import logging
+from typing import Any, Protocol
+
+import asyncssh
+
+from eft.domain.account import TemporaryAccount
+from eft.domain.actor import Actor
+from eft.domain.clock import Clock
+from eft.domain.errors import EftError, SignInRefused, WrongRegion
+from eft.sftp_temp.flow import Flow
+from eft.sftp_temp.limiter import AddressLimiter
+from eft.sftp_temp.operations import Operations
+from eft.sftp_temp.ports import Accounts, Directory
+from eft.sftp_temp.session import SftpSession
+from eft.sftp_temp.settings import SftpSettings
+
+log = logging.getLogger("eft.sftp_temp")
+
+ENVIRONMENT_BYTES = 16 * 1024
+PROMPT = "Password: "
+
+
+class Door(Protocol):
+    """The door, as a connection sees it."""
+
+    accounts: Accounts
+    directory: Directory
+    clock: Clock
+    settings: SftpSettings
+    limiter: AddressLimiter
+
+    def arrived(self, connection: Connection) -> bool:
+        """Whether there is room for it."""
+
+    def signed_in(self, connection: Connection) -> None: ...
+    def left(self, connection: Connection) -> None: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+
+class Connection(asyncssh.SSHServer):
+    """Passwords only, by `password` or `keyboard-interactive`; sessions only, and of those SFTP only.
+
+    An attempt is counted when it begins, so that a client that does not wait for the answer gains nothing.
+    """
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._settings = door.settings
+        self._ssh: asyncssh.SSHServerConnection | None = None
+        self._flow: Flow | None = None
+        self._attempts = 0
+        self._names = 0
+        self._ending = False
+        self._sessions: set[SftpSession] = set()
+        self._channels: list[asyncssh.SSHServerChannel[bytes]] = []
+        self.account: TemporaryAccount | None = None
+        self.address = ""
+
+    # What asyncssh tells
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._ssh = conn
+        peer = conn.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else ""
+        self._flow = Flow(conn, self._eased)
+        if not self._door.arrived(self):
+            log.warning("sftp.refused", extra={"why": "too many connections"})
+            self._ending = True
+            conn.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ending = True
+        self._ssh = None
+        self._door.left(self)
+
+    def begin_auth(self, username: str) -> bool:
+        self._names += 1
+        if self._names > self._settings.attempts_per_connection:
+            self.disconnect("Too many user names were tried.")
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def kbdint_auth_supported(self) -> bool:
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return False
+
+    def host_based_auth_supported(self) -> bool:
+        return False
+
+    async def validate_password(self, username: str, password: str) -> bool:
+        return await self._sign_in(username, password)
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> tuple[str, str, str, list[tuple[str, bool]]]:
+        return "", "", "", [(PROMPT, False)]
+
+    async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
+        return len(responses) == 1 and await self._sign_in(username, responses[0])
+
+    def auth_completed(self) -> None:
+        self._door.signed_in(self)
+
+    def session_requested(self) -> tuple[asyncssh.SSHServerChannel[bytes], SftpSession] | bool:
+        account, ssh = self.account, self._ssh
+        if account is None or ssh is None or self._ending or account.username != ssh.get_extra_info("username"):
+            return False
+        if not account.is_alive(self._door.clock.now()):
+            self.cut(expired(account.expires_at))
+            return False
+        if len(self._sessions) >= self._settings.channels_per_connection:
+            return False
+        session = SftpSession(self, lambda: self._operations(account))
+        channel: asyncssh.SSHServerChannel[bytes] = ssh.create_server_channel(
+            encoding=None, window=WINDOW_BYTES, max_pktsize=CHANNEL_PACKET_BYTES
+        )
+        self._sessions.add(session)
+        self._channels.append(channel)
+        return channel, session
+
+    def _operations(self, account: TemporaryAccount) -> Operations:
+        return Operations(
+            case_id=account.case_id,
+            actor=Actor(f"sftp:{account.username}", self.address),
+            directory=self._door.directory,
+            clock=self._door.clock,
+            settings=self._settings,
+        )
+
+    # Signing in
+
+    async def _sign_in(self, username: str, password: str) -> bool:
+        """Whether the account may be used. Anything but a clear yes is a no."""
+        self._attempts += 1
+        if self._ending or self._attempts > self._settings.attempts_per_connection:
+            self.disconnect("Too many attempts to sign in.")
+            return False
+        limiter = self._door.limiter
+        blocked = limiter.blocked(self.address)
+        limiter.failed(self.address)
+        if not blocked and (account := await self._authenticate(username, password)) is not None:
+            limiter.forgive(self.address)
+            self.account = account
+            return True
+        await asyncio.sleep(self._settings.failed_attempt_delay_s)
+        if self._attempts >= self._settings.attempts_per_connection:
+            self.disconnect("Too many attempts to sign in.")
+        return False
+
+    async def _authenticate(self, username: str, password: str) -> TemporaryAccount | None:
+        try:
+            account = await self._door.accounts.authenticate(username, password, self.address)
+        except WrongRegion as elsewhere:
+            if self._ssh is not None:
+                where = f"This account belongs to the region {elsewhere.region}: connect to {elsewhere.url}"
+                self._ssh.send_auth_banner(where + "\r\n")
+            return None
+        except SignInRefused:
+            return None
+        except EftError as error:
+            log.warning("sftp.sign-in-failed", extra={"code": error.code})
+            return None
+        except Exception:
+            log.exception("sftp.sign-in-failed")
+            return None
+        return account if account.is_alive(self._door.clock.now()) else None
+
+    # What sessions ask
+
+    @property
+    def congested(self) -> bool:
+        return self._flow is not None and self._flow.congested
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._door.spawn(work)
+
+    def session_ended(self, session: SftpSession) -> None:
+        self._sessions.discard(session)
+
+    def disconnect(self, reason: str, *, protocol_error: bool = False) -> None:
+        """Says why, and hangs up. Repeatable."""
+        self._ending = True
+        if self._ssh is not None:
+            self._ssh.disconnect(asyncssh.DISC_PROTOCOL_ERROR if protocol_error else asyncssh.DISC_BY_APPLICATION, reason)
+
+    # What the door asks
+
+    def cut(self, error: EftError) -> None:
+        """From this call on nothing is carried out any more. Waiting requests are refused with the error's sentence; a moment
+        later, so that the client can read it, the connection ends with the same sentence."""
+        if self._ending:
+            return
+        self._ending = True
+        for session in list(self._sessions):
+            session.cut(error)
+        asyncio.get_running_loop().call_later(self._settings.farewell_s, self.disconnect, f"{error.detail} {error.remedy}")
+
+    def check_environment(self) -> None:
+        """Hangs up on a peer that fills memory with environment variables, which asyncssh keeps without a limit."""
+        for channel in self._channels:
+            environment = channel.get_environment_bytes()
+            if environment and sum(len(key) + len(value) + 64 for key, value in environment.items()) > ENVIRONMENT_BYTES:
+                self.disconnect("Too many environment variables.", protocol_error=True)
+                return
+
+    def _eased(self) -> None:
+        for session in list(self._sessions):
+            session.proceed()
+
+
+def expired(at: datetime) -> SignInRefused:
+    """What a session is told whose account has run out."""
+    return SignInRefused(
+        f"The temporary account expired at {at:%Y-%m-%d %H:%M:%S} UTC.",
+        "What was sent is kept; ask support for a new account and resume.",
+    )
+
+
+def revoked() -> SignInRefused:
+    """What a session is told whose account was revoked or replaced, or whose case was closed."""
+    return SignInRefused(
+        "The temporary account is no longer valid: it was replaced or revoked, or the case was closed.",
+        "What was sent is kept; look up the current credentials on the case page.",
+    )
+
+
+WINDOW_BYTES = 2 * 1024 * 1024
+CHANNEL_PACKET_BYTES = 96 * 1024
+"""Measured: 0.7 times the CPU of asyncssh's own 32 KiB; larger ones are worse for GCM."""

@@ -1,0 +1,183 @@
+"""Open files and directories of one session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+
+from eft.domain.errors import Busy, EftError, Invalid, NotSequential, WriterDisplaced
+from eft.sftp_temp import paths
+from eft.sftp_temp.ports import ReadHandle, Reception
+from eft.sftp_temp.reorder import Allowance, Parts, ReorderWindow
+from eft.sftp_temp.replies import Facts
+
+FULL_SIZED = 32 * 1024
+"""Bytes. Clients that write less at a time do not leave the traces by which a cut `put` is told."""
+
+
+class WritableFile:
+    """A file that is being written: in order into its reception, what comes early waiting in a window.
+
+    The first error stays: every later write gets it too, and a CLOSE after it never settles the file.
+    """
+
+    def __init__(self, path: str, reception: Reception, *, append: bool, window_bytes: int, allowance: Allowance) -> None:
+        self.path = path
+        self.reception = reception
+        self.error: EftError | None = None
+        self.modified_at: datetime | None = None
+        self._append = append
+        self._window = ReorderWindow(window_bytes, allowance)
+        self._largest = 0
+        self._last = 0
+        self._watch = asyncio.ensure_future(self._give_way())
+
+    def write(self, offset: int, parts: Parts, length: int) -> None:
+        """Takes one WRITE. With APPEND the offset says nothing: it goes to the end, §6.3. Raises EftError."""
+        if self.error is not None:
+            raise self.error
+        try:
+            self._write(offset, parts, length)
+        except EftError as error:
+            self.fail(error)
+            raise
+
+    def fail(self, error: EftError) -> None:
+        """From now on nothing is taken, for this reason. The first reason stays."""
+        if self.error is None:
+            self.error = error
+        self._window.clear()
+
+    def _write(self, offset: int, parts: Parts, length: int) -> None:
+        if not length:
+            return
+        reception = self.reception
+        position = reception.offset
+        if offset != position and not self._append:
+            self._window.hold(position, offset, parts, length)
+            self._note(length)
+            return
+        for part in parts:
+            reception.offer(part)
+        self._note(length)
+        position += length
+        while self._window and (more := self._window.follow(position)) is not None:
+            for part in more[0]:
+                reception.offer(part)
+            position += more[1]
+
+    def _note(self, length: int) -> None:
+        self._last = length
+        self._largest = max(self._largest, length)
+
+    def check_whole(self) -> None:
+        """Raises what went wrong, or NotSequential where a write still waits for bytes before it."""
+        if self.error is None and self._window:
+            self.fail(NotSequential("The file was left with a hole."))
+        if self.error is not None:
+            raise self.error
+
+    def quarantine(self, ordinary_s: float, suspicious_s: float) -> float | None:
+        """Seconds to settle after CLOSE; None: until it is renamed.
+
+        An OpenSSH `put` that is interrupted drains what it has under way and sends a normal CLOSE. What it leaves is a whole
+        number of full-sized writes: then nobody can tell yet whether the file is complete.
+        """
+        if paths.waits_for_rename(self.path):
+            return None
+        full = self._largest >= FULL_SIZED and self._last == self._largest
+        return suspicious_s if full and self.reception.offset % self._largest == 0 else ordinary_s
+
+    async def let_go(self) -> None:
+        """Ends the writing without settling. What was received in order is kept. Repeatable, never raises."""
+        self._watch.cancel()
+        self._window.clear()
+        await self.reception.release()
+
+    def settled(self) -> None:
+        """The file is no longer ours to watch over."""
+        self._watch.cancel()
+
+    async def _give_way(self) -> None:
+        """Lets go as soon as another writer asks, even where no WRITE comes that could be told."""
+        await self.reception.displaced.wait()
+        self.fail(WriterDisplaced())
+        await self.reception.release()
+
+
+class ReadableFile:
+    """A finished file. `expected` is where the next READ starts if the client reads on."""
+
+    __slots__ = ("expected", "facts", "reader")
+
+    def __init__(self, reader: ReadHandle, facts: Facts) -> None:
+        self.reader = reader
+        self.facts = facts
+        self.expected = 0
+
+
+class OpenDirectory:
+    """What a directory held when it was opened, given out in pages."""
+
+    __slots__ = ("_entries", "_position")
+
+    def __init__(self, entries: list[tuple[str, Facts]]) -> None:
+        self._entries = entries
+        self._position = 0
+
+    def page(self, count: int) -> list[tuple[str, Facts]]:
+        """The next entries, at most `count`; none at the end."""
+        start = self._position
+        self._position += count
+        return self._entries[start : start + count]
+
+
+Handle = WritableFile | ReadableFile | OpenDirectory
+
+
+class HandleTable:
+    """The handles of a session, by the name that the client has for them."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: dict[bytes, Handle] = {}
+        self._last = 0
+
+    def reserve(self) -> None:
+        """Raises Busy where the session has as many as it may have."""
+        if len(self._open) >= self._limit:
+            raise Busy(1, f"More than {self._limit} files are open on this connection; close some.")
+
+    def add(self, handle: Handle) -> bytes:
+        """Its new name. No name is used twice in a session."""
+        self._last += 1
+        name = self._last.to_bytes(4, "big")
+        self._open[name] = handle
+        return name
+
+    def find(self, name: bytes) -> Handle | None:
+        return self._open.get(name)
+
+    def get(self, name: bytes) -> Handle:
+        """Raises Invalid where there is none."""
+        handle = self._open.get(name)
+        if handle is None:
+            raise Invalid("There is no such handle.", "Open the file again.")
+        return handle
+
+    def pop(self, name: bytes) -> Handle:
+        """The same, and it is not open any more."""
+        handle = self.get(name)
+        del self._open[name]
+        return handle
+
+    def writable(self) -> Iterator[WritableFile]:
+        """Every file that is being written."""
+        return (handle for handle in list(self._open.values()) if isinstance(handle, WritableFile))
+
+    def take_all(self) -> list[Handle]:
+        """Every handle; none is open afterwards."""
+        handles = list(self._open.values())
+        self._open.clear()
+        return handles

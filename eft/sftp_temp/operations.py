@@ -1,0 +1,312 @@
+"""What each request does to the case's directory.
+
+Writing and reading on answer at once, without a task or a coroutine; everything else is a coroutine that the session waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+import logging
+from typing import Any
+
+from eft.domain.actor import Actor
+from eft.domain.clock import Clock
+from eft.domain.errors import EftError, Invalid, ReadOnly
+from eft.domain.names import COMPONENT_BYTES
+from eft.sftp_temp import codec, paths, replies, requests
+from eft.sftp_temp.handles import Handle, HandleTable, OpenDirectory, ReadableFile, WritableFile
+from eft.sftp_temp.ports import Directory, Entry
+from eft.sftp_temp.readahead import ReadAhead
+from eft.sftp_temp.reorder import Allowance
+from eft.sftp_temp.replies import Facts
+from eft.sftp_temp.settings import SftpSettings
+
+log = logging.getLogger("eft.sftp_temp")
+
+Answer = bytes | Coroutine[Any, Any, bytes]
+
+ENTRIES_A_PAGE = 100
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Operations:
+    """One session's view of its case. Never sees another."""
+
+    def __init__(self, *, case_id: str, actor: Actor, directory: Directory, clock: Clock, settings: SftpSettings) -> None:
+        self._case = case_id
+        self._actor = actor
+        self._directory = directory
+        self._clock = clock
+        self._settings = settings
+        self._handles = HandleTable(settings.handles_per_session)
+        self._allowance = Allowance(2 * settings.reorder_bytes)
+        self._ahead = ReadAhead()
+        self.crowded: WritableFile | None = None
+        """The file whose reception was full after the last WRITE: wait for it before the next request."""
+
+    def answer(self, request: requests.Request) -> Answer:
+        """The reply, or what to wait for to have it. Raises EftError."""
+        match request:
+            case requests.Write():
+                return self._write(request)
+            case requests.Read():
+                return self._read(request)
+            case requests.Stat():
+                return self._stat(request)
+            case requests.FStat():
+                return replies.attributes(request.id, self._facts_of_handle(self._handles.get(request.handle)))
+            case requests.Open():
+                return self._open(request)
+            case requests.Close():
+                return self._close(request)
+            case requests.ReadDir():
+                return self._read_directory(request)
+            case requests.OpenDir():
+                return self._open_directory(request)
+            case requests.SetStat():
+                return self._set_stat(request)
+            case requests.FSetStat():
+                return self._set_stat_of_handle(request)
+            case requests.RealPath():
+                return replies.real_path(request.id, paths.absolute(paths.resolve(request.path)))
+            case requests.Remove():
+                return self._remove(request)
+            case requests.MakeDir():
+                return self._make_directory(request)
+            case requests.RemoveDir():
+                return self._remove_directory(request)
+            case requests.Rename():
+                return self._rename(request)
+            case requests.FSync():
+                return self._fsync(request)
+            case requests.StatVfs():
+                return self._space(request)
+            case requests.Limits():
+                return replies.limits(request.id, packet=codec.PACKET_BYTES - 1024, handles=self._settings.handles_per_session)
+            case requests.Refused():
+                raise request.error
+            case _:
+                return replies.status(request.id, replies.OP_UNSUPPORTED, "This server does not support that operation.")
+
+    async def end(self) -> None:
+        """Lets go of everything. Nothing is settled by it. Never raises."""
+        await self._ahead.forget()
+        for handle in self._handles.take_all():
+            await self._let_go(handle)
+
+    async def _let_go(self, handle: Handle) -> None:
+        if isinstance(handle, WritableFile):
+            await handle.let_go()
+        elif isinstance(handle, ReadableFile):
+            handle.reader.close()
+
+    # Bytes
+
+    def _write(self, request: requests.Write) -> bytes:
+        file = self._handles.find(request.handle)
+        if not isinstance(file, WritableFile):
+            raise Invalid("The handle is not open for writing.", "Open the file for writing.")
+        file.write(request.offset, request.parts, request.length)
+        if file.reception.full:
+            self.crowded = file
+        return replies.ok(request.id)
+
+    def _read(self, request: requests.Read) -> Answer:
+        file = self._handles.get(request.handle)
+        if not isinstance(file, ReadableFile):
+            raise Invalid("The handle is not open for reading.", "Open the file for reading.")
+        if request.offset >= file.reader.size:
+            return replies.end_of_file(request.id)
+        length = min(request.length, replies.TRANSFER_BYTES)
+        found = self._ahead.get(file, request.offset, length)
+        if found is not None:
+            return replies.data(request.id, found)
+        return self._fetch(request.id, file, request.offset, length)
+
+    async def _fetch(self, identifier: bytes, file: ReadableFile, offset: int, length: int) -> bytes:
+        return replies.data(identifier, await self._ahead.fetch(file, offset, length))
+
+    async def _fsync(self, request: requests.FSync) -> bytes:
+        file = self._handles.get(request.handle)
+        if isinstance(file, WritableFile):
+            if file.error is not None:
+                raise file.error
+            await file.reception.commit()
+        return replies.ok(request.id)
+
+    # Opening and closing
+
+    async def _open(self, request: requests.Open) -> bytes:
+        path = paths.resolve(request.path)
+        self._handles.reserve()
+        flags = request.flags
+        if flags & (requests.FLAG_WRITE | requests.FLAG_APPEND):
+            handle: Handle = await self._open_write(path, flags)
+        elif flags & requests.FLAG_READ:
+            facts = _facts(await self._directory.stat(self._case, path))
+            if facts.directory:
+                raise Invalid("This is a directory.", "Name a file in it.")
+            handle = ReadableFile(await self._directory.open_read(self._case, path), facts)
+        else:
+            raise Invalid("The file was to be opened neither for reading nor for writing.", "Set one of the two.")
+        return replies.handle(request.id, self._handles.add(handle))
+
+    async def _open_write(self, path: str, flags: int) -> WritableFile:
+        if not path:
+            raise Invalid("This is a directory.", "Name a file in it.")
+        reception = await self._directory.open_write(
+            self._case,
+            path,
+            self._actor,
+            create=bool(flags & requests.FLAG_CREATE),
+            truncate=bool(flags & requests.FLAG_TRUNCATE),
+            exclusive=bool(flags & requests.FLAG_CREATE and flags & requests.FLAG_EXCLUSIVE),
+        )
+        return WritableFile(
+            path,
+            reception,
+            append=bool(flags & requests.FLAG_APPEND),
+            window_bytes=self._settings.reorder_bytes,
+            allowance=self._allowance,
+        )
+
+    async def _close(self, request: requests.Close) -> bytes:
+        """The client's own CLOSE, and nothing else, is its word that the file is whole. OK is sent when it is durable."""
+        handle = self._handles.pop(request.handle)
+        if not isinstance(handle, WritableFile):
+            if isinstance(handle, ReadableFile):
+                await self._ahead.forget(handle)
+            await self._let_go(handle)
+            return replies.ok(request.id)
+        try:
+            handle.check_whole()
+            await handle.reception.settle(handle.quarantine(self._settings.settle_s, self._settings.settle_suspicious_s))
+        except BaseException:
+            await handle.let_go()
+            raise
+        handle.settled()
+        if handle.modified_at is not None:
+            await self._touch_quietly(handle.path, handle.modified_at)
+        return replies.ok(request.id)
+
+    async def _touch_quietly(self, path: str, modified_at: datetime) -> None:
+        """Sets the time that was asked for while the file was open. The file is durable by now: an OK must not fail for it."""
+        try:
+            await self._directory.touch(self._case, path, modified_at)
+        except EftError as error:
+            log.info("sftp.time-not-kept", extra={"code": error.code})
+
+    # What is told
+
+    async def _stat(self, request: requests.Stat) -> bytes:
+        path = paths.resolve(request.path)
+        for file in self._handles.writable():
+            if file.path == path:
+                return replies.attributes(request.id, self._facts_of_handle(file))
+        return replies.attributes(request.id, _facts(await self._directory.stat(self._case, path)))
+
+    def _facts_of_handle(self, handle: Handle) -> Facts:
+        if isinstance(handle, WritableFile):
+            return Facts(handle.reception.offset, handle.modified_at or self._clock.now())
+        if isinstance(handle, ReadableFile):
+            return handle.facts
+        return Facts(0, self._clock.now(), directory=True)
+
+    async def _open_directory(self, request: requests.OpenDir) -> bytes:
+        path = paths.resolve(request.path)
+        self._handles.reserve()
+        entries = await self._directory.list(self._case, path)
+        listed = [(paths.base(entry.path), _facts(entry)) for entry in entries]
+        return replies.handle(request.id, self._handles.add(OpenDirectory(listed)))
+
+    def _read_directory(self, request: requests.ReadDir) -> bytes:
+        directory = self._handles.get(request.handle)
+        if not isinstance(directory, OpenDirectory):
+            raise Invalid("The handle is not a directory.", "Open the directory first.")
+        page = directory.page(ENTRIES_A_PAGE)
+        return replies.names(request.id, page, self._clock.now()) if page else replies.end_of_file(request.id)
+
+    async def _space(self, request: requests.StatVfs) -> bytes:
+        space = await self._directory.space()
+        return replies.space(request.id, total=space.total, free=space.free, name_bytes=COMPONENT_BYTES)
+
+    # What is set
+
+    async def _set_stat(self, request: requests.SetStat) -> bytes:
+        """Owner and permissions are accepted and mean nothing, the time is kept, the size can only be what it is."""
+        path = paths.resolve(request.path)
+        for file in self._handles.writable():
+            if file.path == path:
+                return self._set_on_open_file(request.id, file, request.attributes)
+        entry = await self._directory.stat(self._case, path)
+        _check_size(request.attributes, entry.size)
+        if request.attributes.modified_at is not None and entry.kind == "file":
+            await self._directory.touch(self._case, path, _instant(request.attributes.modified_at))
+        return replies.ok(request.id)
+
+    def _set_stat_of_handle(self, request: requests.FSetStat) -> bytes:
+        handle = self._handles.get(request.handle)
+        if isinstance(handle, WritableFile):
+            return self._set_on_open_file(request.id, handle, request.attributes)
+        if request.attributes.size is not None:
+            raise Invalid("The handle is not open for writing.", "Open the file for writing.")
+        return replies.ok(request.id)
+
+    def _set_on_open_file(self, identifier: bytes, file: WritableFile, attributes: requests.Attributes) -> bytes:
+        _check_size(attributes, file.reception.offset)
+        if attributes.modified_at is not None:
+            file.modified_at = _instant(attributes.modified_at)
+        return replies.ok(identifier)
+
+    # Names
+
+    async def _make_directory(self, request: requests.MakeDir) -> bytes:
+        await self._directory.make(self._case, paths.resolve(request.path), self._actor)
+        return replies.ok(request.id)
+
+    async def _remove_directory(self, request: requests.RemoveDir) -> bytes:
+        await self._directory.remove_directory(self._case, _not_the_root(request.path), self._actor)
+        return replies.ok(request.id)
+
+    async def _remove(self, request: requests.Remove) -> bytes:
+        path = _not_the_root(request.path)
+        await self._land(path)
+        await self._directory.remove(self._case, path, self._actor)
+        return replies.ok(request.id)
+
+    async def _rename(self, request: requests.Rename) -> bytes:
+        old, new = _not_the_root(request.old), _not_the_root(request.new)
+        await self._land(old)
+        await self._directory.rename(self._case, old, new, self._actor, replace=request.replace)
+        for file in self._handles.writable():
+            if file.path == old:
+                file.path = new
+        return replies.ok(request.id)
+
+    async def _land(self, path: str) -> None:
+        """Makes a file known under its name that this session still has open, before something is done to the name."""
+        for file in self._handles.writable():
+            if file.path == path and file.error is None:
+                await file.reception.commit()
+
+
+def _facts(entry: Entry) -> Facts:
+    return Facts(entry.size, entry.modified_at, directory=entry.kind == "directory", read_only=entry.read_only)
+
+
+def _not_the_root(raw: bytes) -> str:
+    path = paths.resolve(raw)
+    if not path:
+        raise ReadOnly("The top directory stays as it is.")
+    return path
+
+
+def _instant(seconds: int) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
+
+
+def _check_size(attributes: requests.Attributes, size: int) -> None:
+    """Raises Invalid where a file is to be cut or stretched. OpenSSH's scp sets the size that the file has: that is fine."""
+    if attributes.size is not None and attributes.size != size:
+        raise Invalid("A file cannot be cut or stretched.", "Send the file again from the start.")

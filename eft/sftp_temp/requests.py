@@ -1,0 +1,155 @@
+"""What an SFTP client can ask, version 3. Data alone.
+
+Source: draft-ietf-secsh-filexfer-02 §5 and §6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eft.domain.errors import EftError
+
+FLAG_READ, FLAG_WRITE, FLAG_APPEND, FLAG_CREATE, FLAG_TRUNCATE, FLAG_EXCLUSIVE = 1, 2, 4, 8, 16, 32
+"""`flags` of OPEN, §6.3."""
+
+
+@dataclass(slots=True)
+class Attributes:
+    """What a client sets. `size` in bytes, `modified_at` in seconds since 1970, None where it says nothing of it.
+
+    Owner, permissions and unknown attributes are read over: they are accepted and ignored.
+    """
+
+    size: int | None = None
+    modified_at: int | None = None
+
+
+@dataclass(slots=True)
+class Request:
+    """One request. `id` is the client's, four bytes, sent back as it came."""
+
+    id: bytes
+
+
+@dataclass(slots=True)
+class Init(Request):
+    version: int
+
+
+@dataclass(slots=True)
+class Open(Request):
+    path: bytes
+    flags: int
+    attributes: Attributes
+
+
+@dataclass(slots=True)
+class Close(Request):
+    handle: bytes
+
+
+@dataclass(slots=True)
+class Read(Request):
+    handle: bytes
+    offset: int
+    length: int
+
+
+@dataclass(slots=True)
+class Write(Request):
+    """`parts` together are the payload, `length` bytes in all. A part may be a view of what was received."""
+
+    handle: bytes
+    offset: int
+    parts: tuple[bytes | memoryview, ...]
+    length: int
+
+
+@dataclass(slots=True)
+class Stat(Request):
+    """STAT, and LSTAT: there are no links."""
+
+    path: bytes
+
+
+@dataclass(slots=True)
+class FStat(Request):
+    handle: bytes
+
+
+@dataclass(slots=True)
+class SetStat(Request):
+    path: bytes
+    attributes: Attributes
+
+
+@dataclass(slots=True)
+class FSetStat(Request):
+    handle: bytes
+    attributes: Attributes
+
+
+@dataclass(slots=True)
+class OpenDir(Request):
+    path: bytes
+
+
+@dataclass(slots=True)
+class ReadDir(Request):
+    handle: bytes
+
+
+@dataclass(slots=True)
+class Remove(Request):
+    path: bytes
+
+
+@dataclass(slots=True)
+class MakeDir(Request):
+    path: bytes
+
+
+@dataclass(slots=True)
+class RemoveDir(Request):
+    path: bytes
+
+
+@dataclass(slots=True)
+class RealPath(Request):
+    path: bytes
+
+
+@dataclass(slots=True)
+class Rename(Request):
+    """`replace` with posix-rename@openssh.com, which may take the place of an existing file."""
+
+    old: bytes
+    new: bytes
+    replace: bool
+
+
+@dataclass(slots=True)
+class FSync(Request):
+    handle: bytes
+
+
+@dataclass(slots=True)
+class StatVfs(Request):
+    """statvfs@openssh.com. The path says nothing: there is one store."""
+
+
+@dataclass(slots=True)
+class Limits(Request):
+    """limits@openssh.com."""
+
+
+@dataclass(slots=True)
+class Unsupported(Request):
+    """A request that this door does not know."""
+
+
+@dataclass(slots=True)
+class Refused(Request):
+    """A request that is well framed and past a limit."""
+
+    error: EftError

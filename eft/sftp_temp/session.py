@@ -1,0 +1,282 @@
+"""One SFTP channel: bytes to requests, requests applied in order, replies to bytes.
+
+What can be answered at once (WRITE above all) is answered while a read is parsed, and the replies go out in one write. The
+first request that has to wait becomes a task; until it is done the requests behind it wait in the parser. So there is at most
+one task for a session, no task for a WRITE, and answers keep their order.
+
+Back-pressure, both ways. While eft is slow, the channel is not read: the client's window closes. While the client does not take
+its replies, no further request is looked at; one that goes on sending all the same is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+import logging
+from typing import Any, Protocol
+
+import asyncssh
+
+from eft.domain.errors import EftError
+from eft.sftp_temp import codec, replies, requests
+from eft.sftp_temp.errors import UNEXPECTED, refusal
+from eft.sftp_temp.handles import WritableFile
+from eft.sftp_temp.operations import Operations
+
+log = logging.getLogger("eft.sftp_temp")
+
+READ_PAUSE, READ_RESUME = 128 * 1024, 64 * 1024
+"""Bytes of waiting requests: above the one the channel is not read while a request is being carried out, below the other it is
+again."""
+UNANSWERED_BYTES = 2 * 1024 * 1024
+"""Bytes of requests that may wait on a client that does not take its replies."""
+FLUSH_BYTES = 64 * 1024
+SEND_HIGH, SEND_LOW = 512 * 1024, 128 * 1024
+REFUSED_AT_A_CUT = 256
+
+
+class Channel(Protocol):
+    """The part of asyncssh's server channel that is used."""
+
+    def write(self, data: bytes) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def exit(self, status: int) -> None: ...
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+
+class Host(Protocol):
+    """What a session needs of its connection."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer does not take what was sent to it."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs it to its end, whatever becomes of the connection."""
+
+    def disconnect(self, reason: str, *, protocol_error: bool = False) -> None: ...
+    def session_ended(self, session: SftpSession) -> None: ...
+
+
+class SftpSession(asyncssh.SSHServerSession[bytes]):
+    """Applies one client's requests to its case."""
+
+    def __init__(self, host: Host, make_operations: Callable[[], Operations]) -> None:
+        self._host = host
+        self._operations = make_operations()
+        self._parser = codec.RequestParser()
+        self._channel: Channel | None = None
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._greeted = False
+        self._working = False
+        self._pumping = False
+        self._current: bytes | None = None
+        self._reading_paused = False
+        self._sending_paused = False
+        self._eof = False
+        self._lost = False
+        self._stopped = False
+        self._ended = False
+
+    # What asyncssh tells
+
+    def connection_made(self, chan: Any) -> None:
+        self._channel = chan
+        chan.set_write_buffer_limits(SEND_HIGH, SEND_LOW)
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        return subsystem == "sftp"
+
+    def shell_requested(self) -> bool:
+        return False
+
+    def exec_requested(self, command: str) -> bool:
+        return False
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        if self._stopped:
+            return
+        self._parser.feed(data)
+        if self._working:
+            if self._parser.available >= READ_PAUSE and not self._reading_paused and self._channel is not None:
+                self._reading_paused = True
+                self._channel.pause_reading()
+        else:
+            self.proceed()
+            if self._parser.available > UNANSWERED_BYTES:
+                self._give_up("You do not take the replies to what you ask for.")
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        self.proceed()
+        return True
+
+    def pause_writing(self) -> None:
+        self._sending_paused = True
+
+    def resume_writing(self) -> None:
+        self._sending_paused = False
+        asyncio.get_running_loop().call_soon(self.proceed)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Requests that arrived whole are still the client's word and are carried out, a CLOSE among them; after them everything
+        is let go of. What did not arrive whole never happened."""
+        self._lost = True
+        self._channel = None
+        self.proceed()
+
+    # Carrying out
+
+    def proceed(self) -> None:
+        """Goes on with what waits, if nothing stands in the way."""
+        if self._working or self._pumping:
+            return
+        waiting = self._pump()
+        if waiting is not None:
+            self._working = True
+            self._host.spawn(self._work(waiting))
+        else:
+            self._rest()
+
+    async def _work(self, waiting: Coroutine[Any, Any, bytes] | None) -> None:
+        """Waits for one request after the other, as long as there is one to wait for."""
+        while waiting is not None:
+            reply = await self._carry_out(waiting)
+            if not self._stopped:
+                self._send(reply)
+            self._current = None
+            waiting = self._pump()
+            self._read_on()
+        self._working = False
+        self.proceed()
+
+    async def _carry_out(self, waiting: Coroutine[Any, Any, bytes]) -> bytes:
+        identifier = self._current
+        try:
+            return await waiting
+        except EftError as error:
+            return b"" if identifier is None else refusal(identifier, error)
+        except Exception:
+            log.exception("sftp.request-failed")
+            return b"" if identifier is None else replies.status(identifier, replies.FAILURE, UNEXPECTED)
+
+    def _pump(self) -> Coroutine[Any, Any, bytes] | None:
+        """Answers what can be answered at once. Gives what has to be waited for, or None where nothing more can be done now."""
+        self._pumping = True
+        try:
+            while not self._stopped and (self._lost or not (self._sending_paused or self._host.congested)):
+                request = self._parser.next()
+                if request is None:
+                    break
+                answer = self._answer(request)
+                if not isinstance(answer, bytes):
+                    self._current = request.id
+                    return answer
+                self._send(answer)
+                if self._operations.crowded is not None:
+                    file, self._operations.crowded = self._operations.crowded, None
+                    return self._make_room(file)
+            return None
+        except codec.Garbage as garbage:
+            log.info("sftp.garbage", extra={"what": str(garbage)})
+            self._give_up("That is not SFTP version 3.", protocol_error=True)
+            return None
+        finally:
+            self._flush()
+            self._pumping = False
+
+    def _answer(self, request: requests.Request) -> bytes | Coroutine[Any, Any, bytes]:
+        if not self._greeted:
+            if not isinstance(request, requests.Init):
+                raise codec.Garbage("a request before INIT")
+            self._greeted = True
+            return replies.version()
+        if isinstance(request, requests.Init):
+            raise codec.Garbage("a second INIT")
+        try:
+            return self._operations.answer(request)
+        except EftError as error:
+            return refusal(request.id, error)
+        except Exception:
+            log.exception("sftp.request-failed")
+            return replies.status(request.id, replies.FAILURE, UNEXPECTED)
+
+    async def _make_room(self, file: WritableFile) -> bytes:
+        """Waits until the file takes bytes again. What goes wrong meanwhile is told to its next WRITE or CLOSE."""
+        try:
+            await file.reception.ready()
+        except EftError as error:
+            file.fail(error)
+        return b""
+
+    # Sending, and reading on
+
+    def _send(self, reply: bytes) -> None:
+        self._out.append(reply)
+        self._out_bytes += len(reply)
+        if self._out_bytes >= FLUSH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._out_bytes:
+            self._out.clear()
+            return
+        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        self._out_bytes = 0
+        if self._channel is not None:
+            try:
+                self._channel.write(data)
+            except OSError:
+                self._channel = None
+
+    def _read_on(self) -> None:
+        if self._reading_paused and self._parser.available < READ_RESUME and self._channel is not None:
+            self._reading_paused = False
+            self._channel.resume_reading()
+
+    def _rest(self) -> None:
+        """Nothing more can be done now: reads on, or ends where nothing more can come."""
+        self._read_on()
+        if self._working or self._ended:
+            return
+        blocked = (self._sending_paused or self._host.congested) and not self._lost
+        if self._stopped or self._lost or (self._eof and not blocked):
+            self._ended = True
+            self._host.spawn(self._end())
+
+    async def _end(self) -> None:
+        await self._operations.end()
+        channel, self._channel = self._channel, None
+        if channel is not None and not self._stopped:
+            channel.exit(0)
+        self._host.session_ended(self)
+
+    # Ending
+
+    def cut(self, error: EftError) -> None:
+        """Ends the session at once. Requests that wait are refused with the error's sentence, as far as the client still
+        listens; the one that is being carried out may finish, unanswered; files that are open are kept for a resume."""
+        if self._stopped:
+            return
+        self._stopped = True
+        if self._current is not None:
+            self._send(refusal(self._current, error))
+        try:
+            for _ in range(REFUSED_AT_A_CUT):
+                if (request := self._parser.next()) is None:
+                    break
+                self._send(refusal(request.id, error))
+        except codec.Garbage:
+            log.info("sftp.garbage", extra={"what": "behind a cut"})
+        self._parser.clear()
+        self._flush()
+        self.proceed()
+
+    def _give_up(self, reason: str, *, protocol_error: bool = False) -> None:
+        self._stopped = True
+        self._parser.clear()
+        self._host.disconnect(reason, protocol_error=protocol_error)
+        asyncio.get_running_loop().call_soon(self.proceed)

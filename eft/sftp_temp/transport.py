@@ -1,0 +1,84 @@
+"""What asyncssh is told. Nothing is left to its defaults that a promise hangs on.
+
+Algorithms: no key exchange over NIST curves or Diffie-Hellman groups (ssh-audit fails the first, and the second costs this
+process 20 ms or more for whoever connects), no SHA-1, no CBC. What that leaves covers every client in FINDINGS: OpenSSH
+(curve25519; aes-gcm, chacha20), PuTTY 0.78 and libssh2 1.10 (curve25519; aes-ctr with hmac-sha2-256), FileZilla (curve448;
+aes256-gcm). Strict key exchange is asyncssh's own default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import asyncssh
+
+from eft.sftp_temp import host_keys
+from eft.sftp_temp.connection import CHANNEL_PACKET_BYTES, WINDOW_BYTES, Connection
+from eft.sftp_temp.settings import SftpSettings
+
+KEY_EXCHANGE = (
+    "mlkem768x25519-sha256",
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "curve448-sha512",
+)
+CIPHERS = (
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes256-ctr",
+    "aes192-ctr",
+    "aes128-ctr",
+)
+MACS = (
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+)
+VERSION = "eft"
+BACKLOG = 512
+
+
+async def listen(settings: SftpSettings, make_connection: Callable[[], Connection]) -> asyncssh.SSHAcceptor:
+    """Listens until the acceptor is closed. Raises OSError where the port cannot be had, UnsafeSetting for the host keys."""
+    return await asyncssh.listen(
+        settings.host,
+        settings.port,
+        backlog=BACKLOG,
+        reuse_address=True,
+        reuse_port=settings.reuse_port,
+        server_factory=make_connection,
+        server_host_keys=host_keys.load(settings.host_keys),
+        server_version=VERSION,
+        config=None,
+        kex_algs=KEY_EXCHANGE,
+        encryption_algs=CIPHERS,
+        mac_algs=MACS,
+        compression_algs=None,
+        signature_algs=[name.decode() for name in host_keys.SIGNATURES],
+        password_auth=True,
+        kbdint_auth=True,
+        public_key_auth=False,
+        host_based_auth=False,
+        authorized_client_keys=None,
+        x509_trusted_certs=None,
+        gss_host=None,
+        gss_kex=False,
+        gss_auth=False,
+        rdns_lookup=False,
+        allow_pty=False,
+        allow_scp=False,
+        line_editor=False,
+        agent_forwarding=False,
+        x11_forwarding=False,
+        encoding=None,
+        window=WINDOW_BYTES,
+        max_pktsize=CHANNEL_PACKET_BYTES,
+        login_timeout=settings.login_timeout_s,
+        keepalive_interval=settings.keepalive_s,
+        keepalive_count_max=settings.keepalive_unanswered,
+        tcp_keepalive=True,
+        rekey_bytes="1G",
+        rekey_seconds="1h",
+    )
