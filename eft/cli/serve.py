@@ -1,0 +1,36 @@
+"""`eft serve`: one gateway, as a supervisor and its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from eft.cli.command import Command, with_config
+from eft.cli.supervisor import Plan, Supervisor
+from eft.config import Config
+from eft.observability import SystemClock, log_to_stderr
+
+
+@click.command(cls=Command)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many processes share the work: one a core."
+)
+@with_config
+def serve(config: Config, workers: int) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C. Both doors, the control API and the jobs run in each worker."""
+    log_to_stderr(region=config.region.name)
+    plan = Plan(
+        # -P: the directory that the gateway is started from is not a place to import code from.
+        command=(sys.executable, "-P", "-m", "eft.cli.worker", "--config", str(config.file)),
+        workers=workers,
+        run_dir=config.run_dir,
+        operations_port=config.operations.port,
+        doors=tuple(
+            (address, port)
+            for addresses, port in ((config.https.listen, config.https.port), (config.sftp.listen, config.sftp.port))
+            for address in addresses
+        ),
+    )
+    asyncio.run(Supervisor(plan, SystemClock()).run())
