@@ -1,0 +1,66 @@
+# Everything that a developer or an operator of a demo does begins here. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+# What the tests and benches drive eft with: real clients, and servers to compare with. nginx-light has the `dav` PUT.
+TEST_PACKAGES := ca-certificates curl faketime lftp nginx-light openssh-client openssh-server openssh-sftp-server \
+                 postgresql procps putty-tools rclone strace
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMP) ## Install eft and its tools, as locked, into .venv
+
+$(STAMP): locks/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "eft needs Python 3.11 or later; say which with PYTHON=…" >&2; exit 1; }
+	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: test-deps
+test-deps: ## Install the programs that tests and benches need (Debian, as root)
+	@if dpkg --status $(TEST_PACKAGES) >/dev/null 2>&1; then echo "All programs that the tests need are installed."; \
+	else apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $(TEST_PACKAGES) </dev/null; fi
+
+.PHONY: lint
+lint: setup ## Check format, rules, types and the direction of imports
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy --strict eft
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: test
+test: setup lint ## Lint and run the tests (choose some with ARGS="-k name")
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: soak
+soak: setup ## Run the tests that take hours (ARGS as for test)
+	$(BIN)/python -m pytest -m soak --timeout=0 $(ARGS)
+
+.PHONY: bench
+bench: setup ## Compare eft with other servers, side by side, into loadtests/results/
+	$(BIN)/python -m loadtests.bench $(ARGS)
+
+.PHONY: demo
+demo: setup ## Run three gateways on this machine, data under var/ (ARGS=--detach returns when they are ready)
+	@$(BIN)/python -m demo $(ARGS)
+
+.PHONY: stop
+stop: setup ## Stop the demo; its data stays
+	@$(BIN)/python -m demo --stop
+
+.PHONY: lock
+lock: ## Renew the locks from pyproject.toml (needs uv)
+	uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-header -o locks/runtime.txt pyproject.toml
+	uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-header -o locks/dev.txt \
+	    -c locks/runtime.txt --group dev pyproject.toml
