@@ -7,7 +7,7 @@ from binascii import Error as NotBase64
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Select, tuple_
+from sqlalchemy import Column, Select, literal, tuple_
 
 from eft.db.columns import from_microseconds, to_microseconds
 from eft.domain.errors import Invalid
@@ -40,7 +40,7 @@ def page(query: Select[Any], at: Column[Any], key: Column[Any], cursor: str | No
     """
     if cursor is not None:
         last_at, last_key = decode(cursor)
-        query = query.where(tuple_(at, key) < tuple_(last_at, last_key))
+        query = query.where(tuple_(at, key) < tuple_(literal(last_at, at.type), literal(last_key, key.type)))
     return query.order_by(at.desc(), key.desc()).limit(bounded(limit) + 1)
 
 
