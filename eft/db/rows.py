@@ -26,4 +26,5 @@ def insert_new(conn: Connection, table: Table, row: dict[str, Any]) -> bool:
     Unlike a failed INSERT this leaves a PostgreSQL transaction usable. A second inserter waits for the first one's end.
     """
     insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    return conn.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount == 1
+    query = insert(table).values(row).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return conn.execute(query).rowcount == 1

@@ -23,7 +23,7 @@ from eft.domain.errors import UnsafeSetting
 BATCH = 200
 """Units in one commit, so that the first of them does not wait long for the last."""
 
-READERS = 3
+READERS = 2
 LOCK_S = 10
 """Seconds that SQLite itself waits for a lock."""
 

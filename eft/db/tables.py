@@ -98,6 +98,8 @@ uploads = Table(
     Column("settles_at", Instant),
     Column("frozen_at", Instant),
     Column("ended", Text),
+    Column("modified_at", Instant),
+    Column("inline", LargeBinary),
     _one_of("source", Source),
     _one_of("state", UploadState),
     CheckConstraint('"offset" >= 0', name="offset"),

@@ -62,6 +62,8 @@ def upgrade() -> None:
         sa.Column("settles_at", INSTANT),
         sa.Column("frozen_at", INSTANT),
         sa.Column("ended", sa.Text()),
+        sa.Column("modified_at", INSTANT),
+        sa.Column("inline", sa.LargeBinary()),
         sa.CheckConstraint("source IN ('https', 'sftp', 'support')", name=op.f("ck_uploads_source")),
         sa.CheckConstraint("state <> 'frozen' OR frozen_at IS NOT NULL", name=op.f("ck_uploads_frozen_at")),
         sa.CheckConstraint(
