@@ -119,8 +119,15 @@ async def open_attachment(resources: Resources, attachment: Attachment) -> Conte
     if manifest.size != attachment.size or manifest.sha256 != attachment.sha256:
         raise Tampered
     segments = tuple(
-        SegmentFacts(upload_id=attachment.id, epoch=epoch, start=start, end=end, file_upload_id=upload, file_epoch=epoch)
-        for upload, epoch, start, end in manifest.segments
+        SegmentFacts(
+            upload_id=attachment.id,
+            epoch=piece.epoch,
+            start=piece.start,
+            end=piece.end,
+            file_upload_id=piece.upload,
+            file_epoch=piece.epoch,
+        )
+        for piece in manifest.segments
     )
     return Content(resources, case.uid, key, segments, attachment.size)
 

@@ -128,6 +128,8 @@ class Hold:
         UploadExpired, StorageFull, StorageFailed.
         """
         async with self._lane:
+            if self.failure is not None:
+                raise self.failure
             try:
                 await self._flush()
                 await self._verify_part()

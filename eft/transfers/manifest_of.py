@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from eft.domain.errors import Tampered
 from eft.domain.upload import SegmentFacts
-from eft.storage.manifest import Manifest
+from eft.storage.manifest import Manifest, Piece
 
 
 def manifest_of(upload_id: str, segments: Sequence[SegmentFacts], size: int, sha256: str) -> Manifest:
     """The manifest over `segments`, which must cover `[0, size)` in order without a gap. Raises Tampered where they do not."""
     position = 0
-    kept: list[tuple[str, int, int, int]] = []
+    kept: list[Piece] = []
     for segment in segments:
         if segment.end is None or segment.start != position:
             raise Tampered
         if segment.end > segment.start:
-            kept.append((segment.file_upload_id, segment.file_epoch, segment.start, segment.end))
+            kept.append(Piece(segment.file_upload_id, segment.file_epoch, segment.start, segment.end))
         position = segment.end
     if position != size:
         raise Tampered

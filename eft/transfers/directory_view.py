@@ -1,0 +1,194 @@
+"""A case as a plain directory: what an SFTP client sees.
+
+`/` has the newest version of each file that the customer sent, the uploads of this door that are not finished, under their own
+names and with their durable size, and the directories that the client made. `/from-support` has what support handed back,
+read-only. Versions that were overwritten or removed stay with the case until its purge; they are merely not shown here.
+
+Paths are relative, `/` between components, normalised by the door; `""` is the root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from eft.db import attachments, cases, directories, uploads
+from eft.db.engine import Connection
+from eft.domain.attachment import Attachment, AttachmentState
+from eft.domain.errors import NotFound
+from eft.domain.upload import Source, Upload, UploadState
+from eft.transfers.resources import Resources
+from eft.transfers.service import Transfers
+
+FROM_SUPPORT = "from-support"
+_SHOWN = frozenset({UploadState.RECEIVING, UploadState.SETTLING, UploadState.FROZEN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing in the directory. `size` in bytes: what is durable of an upload that is not finished."""
+
+    path: str
+    is_directory: bool
+    size: int = 0
+    modified_at: datetime
+    read_only: bool = False
+    upload_id: str | None = None
+    attachment_id: str | None = None
+
+    @property
+    def kind(self) -> Literal["file", "directory"]:
+        return "directory" if self.is_directory else "file"
+
+
+class View:
+    """Looks at the directory of any case; all methods take the case's id first."""
+
+    def __init__(self, resources: Resources, transfers: Transfers) -> None:
+        self._r = resources
+        self._transfers = transfers
+
+    async def stat(self, case_id: str, path: str) -> Entry:
+        """Raises NotFound."""
+        if path in ("", FROM_SUPPORT):
+            return await self._fixed(case_id, path)
+        support, name = _side(path)
+        if not support:
+            for hold in self._transfers.holders.pending(case_id):
+                if hold.upload.name == name:
+                    return self._upload_entry(dataclasses.replace(hold.upload, offset=hold.offset))
+
+        def work(conn: Connection) -> Upload | Attachment | datetime | None:
+            upload = None if support else shown_upload(conn, case_id, name)
+            if upload is not None:
+                return upload
+            attachment = shown_attachment(conn, case_id, name, support)
+            if attachment is not None:
+                return attachment
+            made = None if support else directories.of_case(conn, case_id)
+            if made is not None and name in made:
+                return made[name]
+            below = [*(names(conn, case_id, support)), *(made or ())]
+            return next((_LONG_AGO for other in below if other.startswith(name + "/")), None)
+
+        found = await self._r.database.read(work)
+        if isinstance(found, Upload):
+            return self._upload_entry(await self._transfers.upload(found.id, case_id=case_id))
+        if isinstance(found, Attachment):
+            return _attachment_entry(found, path)
+        if found is None:
+            raise NotFound
+        modified = await self._created_at(case_id) if found is _LONG_AGO else found
+        return Entry(path=path, is_directory=True, modified_at=modified, read_only=support)
+
+    async def list(self, case_id: str, path: str) -> Sequence[Entry]:
+        """What is directly in a directory, sorted by name. Raises NotFound."""
+        this = await self.stat(case_id, path)
+        if not this.is_directory:
+            raise NotFound
+        support, name = _side(path)
+
+        def work(conn: Connection) -> tuple[list[Attachment], list[Upload], dict[str, datetime]]:
+            shown = [found for found in attachments.visible(conn, case_id) if (found.source is Source.SUPPORT) == support]
+            if support:
+                return shown, [], {}
+            mine = [found for found in uploads.unfinished(conn, case_id) if _is_shown(found)]
+            return shown, mine, directories.of_case(conn, case_id)
+
+        shown, mine, made = await self._r.database.read(work)
+        prefix = name + "/" if name else ""
+        entries: dict[str, Entry] = {}
+        for attachment in shown:
+            self._place(entries, prefix, attachment.name, _attachment_entry(attachment, _path(support, attachment.name)))
+        for upload in reversed(mine):
+            if upload.name.startswith(prefix):
+                live = (
+                    await self._transfers.upload(upload.id, case_id=case_id) if upload.state is UploadState.RECEIVING else upload
+                )
+                self._place(entries, prefix, upload.name, self._upload_entry(live))
+        if not support:
+            for hold in self._transfers.holders.pending(case_id):
+                waiting = dataclasses.replace(hold.upload, offset=hold.offset)
+                self._place(entries, prefix, waiting.name, self._upload_entry(waiting))
+        for directory, at in made.items():
+            self._place(entries, prefix, directory, Entry(path=directory, is_directory=True, modified_at=at))
+        if path == "":
+            entries[FROM_SUPPORT] = Entry(path=FROM_SUPPORT, is_directory=True, modified_at=this.modified_at, read_only=True)
+        return sorted(entries.values(), key=lambda entry: entry.path)
+
+    async def _fixed(self, case_id: str, path: str) -> Entry:
+        created = await self._created_at(case_id)
+        return Entry(path=path, is_directory=True, modified_at=created, read_only=path == FROM_SUPPORT)
+
+    async def _created_at(self, case_id: str) -> datetime:
+        case = await self._r.database.read(lambda conn: cases.get(conn, case_id))
+        if case is None:
+            raise NotFound
+        return case.created_at
+
+    def _upload_entry(self, upload: Upload) -> Entry:
+        modified = upload.modified_at or upload.created_at
+        return Entry(path=upload.name, is_directory=False, size=upload.offset, modified_at=modified, upload_id=upload.id)
+
+    def _place(self, entries: dict[str, Entry], prefix: str, name: str, entry: Entry) -> None:
+        """Puts what is directly below `prefix` among the entries, and for what is deeper the directory that leads there."""
+        if not name.startswith(prefix) or name == prefix:
+            return
+        head, deeper, _ = name[len(prefix) :].partition("/")
+        if not deeper:
+            entries[head] = entry
+        elif head not in entries:
+            path = entry.path[: len(entry.path) - len(name) + len(prefix) + len(head)]
+            entries[head] = Entry(path=path, is_directory=True, modified_at=entry.modified_at, read_only=entry.read_only)
+
+
+_LONG_AGO = datetime.min
+
+
+def _side(path: str) -> tuple[bool, str]:
+    """Whether the path is support's side, and the name there."""
+    if path == FROM_SUPPORT:
+        return True, ""
+    if path.startswith(FROM_SUPPORT + "/"):
+        return True, path[len(FROM_SUPPORT) + 1 :]
+    return False, path
+
+
+def _path(support: bool, name: str) -> str:
+    return f"{FROM_SUPPORT}/{name}" if support else name
+
+
+def _is_shown(upload: Upload) -> bool:
+    return upload.source is Source.SFTP and upload.state in _SHOWN
+
+
+def shown_upload(conn: Connection, case_id: str, name: str) -> Upload | None:
+    upload = uploads.by_name(conn, case_id, name, Source.SFTP)
+    return upload if upload is not None and _is_shown(upload) else None
+
+
+def shown_attachment(conn: Connection, case_id: str, name: str, support: bool) -> Attachment | None:
+    found = attachments.newest_by_name(conn, case_id, name, from_support=support)
+    if found is None or found.hidden or found.superseded or found.state is not AttachmentState.AVAILABLE:
+        return None
+    return found
+
+
+def _attachment_entry(attachment: Attachment, path: str) -> Entry:
+    return Entry(
+        path=path,
+        is_directory=False,
+        size=attachment.size,
+        modified_at=attachment.modified_at or attachment.received_at,
+        read_only=attachment.source is Source.SUPPORT,
+        attachment_id=attachment.id,
+    )
+
+
+def names(conn: Connection, case_id: str, support: bool) -> Iterator[str]:
+    yield from (found.name for found in attachments.visible(conn, case_id) if (found.source is Source.SUPPORT) == support)
+    if not support:
+        yield from (found.name for found in uploads.unfinished(conn, case_id) if _is_shown(found))
