@@ -59,12 +59,12 @@ def closed_before(conn: Connection, instant: datetime) -> list[Case]:
     return [record(Case, row) for row in conn.execute(query.order_by(cases.c.closed_at, cases.c.id))]
 
 
-def not_purged_by_uid(conn: Connection, uids: Collection[str]) -> list[Case]:
-    """The cases that have one of these uids and whose data is not purged, as far as this database knows."""
+def untouched_by_uid(conn: Connection, uids: Collection[str]) -> list[Case]:
+    """The cases that have one of these uids and of which no purge has begun, as far as this database knows."""
     asked = sorted(uids)
     found: list[Case] = []
     for first in range(0, len(asked), _CHUNK):
-        query = select(cases).where(cases.c.uid.in_(asked[first : first + _CHUNK]), cases.c.purge != PurgeState.PURGED)
+        query = select(cases).where(cases.c.uid.in_(asked[first : first + _CHUNK]), cases.c.purge == PurgeState.NONE)
         found.extend(record(Case, row) for row in conn.execute(query))
     return found
 

@@ -106,14 +106,14 @@ class Purge:
 
     async def apply_tombstones(self) -> list[str]:
         """Brings a restored database up to what the key store knows: a case whose key was destroyed is purged again, before any
-        door opens. Returns the ids of the cases that were behind.
+        door opens. Returns the ids of the cases that were behind. A purge that had begun in the database goes on by itself.
 
         Raises StorageFailed, KeyUnavailable: then no door may open.
         """
         destroyed = {tombstone.case: tombstone.at for tombstone in await asyncio.to_thread(self._keys.tombstones)}
         if not destroyed:
             return []
-        behind = await self._database.read(lambda conn: cases.not_purged_by_uid(conn, destroyed))
+        behind = await self._database.read(lambda conn: cases.untouched_by_uid(conn, destroyed))
         for case in behind:
             await self._bury(case, destroyed[case.uid])
             await self._delete(case)
