@@ -71,7 +71,7 @@ class Connection(asyncssh.SSHServer):
         self.address = str(peer[0]) if peer else ""
         self._flow = Flow(conn, self._eased)
         if not self._door.arrived(self):
-            log.warning("sftp.refused", extra={"why": "too many connections"})
+            log.warning("sftp.refused", extra={"reason": "too many connections"})
             self._ending = True
             conn.abort()
 
@@ -108,6 +108,8 @@ class Connection(asyncssh.SSHServer):
         return len(responses) == 1 and await self._sign_in(username, responses[0])
 
     def auth_completed(self) -> None:
+        if self.account is not None:
+            log.info("sftp.signed_in", extra={"account": self.account.id, "case_id": self.account.case_id})
         self._door.signed_in(self)
 
     def session_requested(self) -> tuple[asyncssh.SSHServerChannel[bytes], SftpSession] | bool:
@@ -167,10 +169,10 @@ class Connection(asyncssh.SSHServer):
         except SignInRefused:
             return None
         except EftError as error:
-            log.warning("sftp.sign-in-failed", extra={"code": error.code})
+            log.warning("sftp.request_failed", extra={"code": error.code})
             return None
         except Exception:
-            log.exception("sftp.sign-in-failed")
+            log.exception("sftp.request_failed")
             return None
         return account if account.is_alive(self._door.clock.now()) else None
 

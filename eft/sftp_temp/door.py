@@ -55,7 +55,6 @@ class SftpDoor:
         asyncssh.set_log_level(logging.WARNING)
         self._acceptor = await transport.listen(self.settings, lambda: Connection(self))
         self._sweeper = asyncio.create_task(self._sweep())
-        log.info("sftp.listening", extra={"port": self.port})
 
     async def stop(self) -> None:
         """Listens no more, tells every client, and waits until what they sent is kept, at most 10 s."""
@@ -117,7 +116,7 @@ class SftpDoor:
     def _reap(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("sftp.task-failed", exc_info=error)
+            log.error("sftp.request_failed", exc_info=error)
 
     # Accounts that are over
 
@@ -135,7 +134,7 @@ class SftpDoor:
                         asked_at = now
                         self._asking = asyncio.create_task(self._cut_revoked())
             except Exception:
-                log.exception("sftp.sweep-failed")
+                log.exception("job.failed", extra={"job": "sftp-sweep"})
 
     def _cut_expired(self) -> None:
         now = self.clock.now()
@@ -143,7 +142,7 @@ class SftpDoor:
             live.check_environment()
             account = live.account
             if account is not None and now >= account.expires_at:
-                log.info("sftp.cut", extra={"account": account.id, "why": "expired"})
+                log.info("sftp.cut", extra={"account": account.id, "reason": "expired"})
                 live.cut(connection.expired(account.expires_at))
 
     async def _cut_revoked(self) -> None:
@@ -153,10 +152,10 @@ class SftpDoor:
         try:
             alive = await self.accounts.alive(ids)
         except Exception:
-            log.exception("sftp.sweep-failed")
+            log.exception("job.failed", extra={"job": "sftp-sweep"})
             return
         for live in list(self._signed_in):
             account = live.account
             if account is not None and account.id in ids and account.id not in alive:
-                log.info("sftp.cut", extra={"account": account.id, "why": "revoked"})
+                log.info("sftp.cut", extra={"account": account.id, "reason": "revoked"})
                 live.cut(connection.revoked())

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from eft.domain.errors import Busy, EftError, Invalid, NotSequential, WriterDisplaced
-from eft.sftp_temp import paths
 from eft.sftp_temp.ports import ReadHandle, Reception
 from eft.sftp_temp.reorder import Allowance, Parts, ReorderWindow
 from eft.sftp_temp.replies import Facts
+from eft.transfers.directory import is_temporary_name
 
 FULL_SIZED = 32 * 1024
 """Bytes. Clients that write less at a time do not leave the traces by which a cut `put` is told."""
@@ -84,7 +84,7 @@ class WritableFile:
         An OpenSSH `put` that is interrupted drains what it has under way and sends a normal CLOSE. What it leaves is a whole
         number of full-sized writes: then nobody can tell yet whether the file is complete.
         """
-        if paths.waits_for_rename(self.path):
+        if is_temporary_name(self.path):
             return None
         full = self._largest >= FULL_SIZED and self._last == self._largest
         return suspicious_s if full and self.reception.offset % self._largest == 0 else ordinary_s

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-import logging
 from typing import Any
 
 from eft.domain.actor import Actor
 from eft.domain.clock import Clock
-from eft.domain.errors import EftError, Invalid, ReadOnly
+from eft.domain.errors import Invalid, ReadOnly
 from eft.domain.names import COMPONENT_BYTES
 from eft.sftp_temp import codec, paths, replies, requests
 from eft.sftp_temp.handles import Handle, HandleTable, OpenDirectory, ReadableFile, WritableFile
@@ -21,8 +20,6 @@ from eft.sftp_temp.readahead import ReadAhead
 from eft.sftp_temp.reorder import Allowance
 from eft.sftp_temp.replies import Facts
 from eft.sftp_temp.settings import SftpSettings
-
-log = logging.getLogger("eft.sftp_temp")
 
 Answer = bytes | Coroutine[Any, Any, bytes]
 
@@ -186,16 +183,7 @@ class Operations:
             await handle.let_go()
             raise
         handle.settled()
-        if handle.modified_at is not None:
-            await self._touch_quietly(handle.path, handle.modified_at)
         return replies.ok(request.id)
-
-    async def _touch_quietly(self, path: str, modified_at: datetime) -> None:
-        """Sets the time that was asked for while the file was open. The file is durable by now: an OK must not fail for it."""
-        try:
-            await self._directory.touch(self._case, path, modified_at)
-        except EftError as error:
-            log.info("sftp.time-not-kept", extra={"code": error.code})
 
     # What is told
 
@@ -257,6 +245,7 @@ class Operations:
         _check_size(attributes, file.reception.offset)
         if attributes.modified_at is not None:
             file.modified_at = _instant(attributes.modified_at)
+            self._directory.touch_upload(file.reception.upload_id, file.modified_at)
         return replies.ok(identifier)
 
     # Names

@@ -38,10 +38,3 @@ def absolute(path: str) -> str:
 def base(path: str) -> str:
     """The last component."""
     return path.rpartition("/")[2]
-
-
-def waits_for_rename(path: str) -> bool:
-    """Whether the name is one that clients give a file until it is complete: `NAME.filepart` (WinSCP), `NAME.part`,
-    `NAME.tmp`, `.in.NAME` (lftp)."""
-    name = base(path).lower()
-    return name.endswith((".filepart", ".part", ".tmp")) or name.startswith(".in.")

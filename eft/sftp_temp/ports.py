@@ -15,6 +15,9 @@ class Reception(Protocol):
     """One upload being written, in order. Offsets in bytes."""
 
     @property
+    def upload_id(self) -> str: ...
+
+    @property
     def offset(self) -> int:
         """What was received: where the next byte goes."""
 
@@ -88,6 +91,9 @@ class Directory(Protocol):
     async def remove(self, case_id: str, path: str, actor: Actor, /) -> None: ...
     async def rename(self, case_id: str, old: str, new: str, actor: Actor, /, *, replace: bool) -> None: ...
     async def touch(self, case_id: str, path: str, modified_at: datetime, /) -> None: ...
+    def touch_upload(self, upload_id: str, modified_at: datetime, /) -> None:
+        """The same for a file that is being received; kept when it is closed."""
+
     async def open_read(self, case_id: str, path: str, /) -> ReadHandle: ...
 
     async def open_write(

@@ -85,7 +85,7 @@ def data(identifier: bytes, payload: bytes | memoryview) -> bytes:
 
 
 def attributes(identifier: bytes, facts: Facts) -> bytes:
-    return _HEAD.pack(5 + _FACTS.size + 4, _ATTRS, identifier) + _facts(facts)
+    return _HEAD.pack(5 + _FACTS.size, _ATTRS, identifier) + _facts(facts)
 
 
 def names(identifier: bytes, entries: Iterable[tuple[str, Facts]], now: datetime) -> bytes:

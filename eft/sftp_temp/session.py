@@ -159,7 +159,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         except EftError as error:
             return b"" if identifier is None else refusal(identifier, error)
         except Exception:
-            log.exception("sftp.request-failed")
+            log.exception("sftp.request_failed")
             return b"" if identifier is None else replies.status(identifier, replies.FAILURE, UNEXPECTED)
 
     def _pump(self) -> Coroutine[Any, Any, bytes] | None:
@@ -180,7 +180,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                     return self._make_room(file)
             return None
         except codec.Garbage as garbage:
-            log.info("sftp.garbage", extra={"what": str(garbage)})
+            log.info("sftp.refused", extra={"reason": f"garbage: {garbage}"})
             self._give_up("That is not SFTP version 3.", protocol_error=True)
             return None
         finally:
@@ -200,7 +200,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         except EftError as error:
             return refusal(request.id, error)
         except Exception:
-            log.exception("sftp.request-failed")
+            log.exception("sftp.request_failed")
             return replies.status(request.id, replies.FAILURE, UNEXPECTED)
 
     async def _make_room(self, file: WritableFile) -> bytes:
@@ -270,7 +270,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                     break
                 self._send(refusal(request.id, error))
         except codec.Garbage:
-            log.info("sftp.garbage", extra={"what": "behind a cut"})
+            log.info("sftp.refused", extra={"reason": "garbage behind a cut"})
         self._parser.clear()
         self._flush()
         self.proceed()
