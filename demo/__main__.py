@@ -15,6 +15,7 @@ import urllib.request
 
 from demo.place import ROOT, Gateway, Place
 from demo.processes import Process, remember, remembered, start, stop
+from eft.sftp_temp.host_keys import fingerprints
 
 READY_WITHIN_S = 60.0
 CASES = {
@@ -110,13 +111,12 @@ def describe(place: Place, running: list[Process]) -> None:
     regions = {}
     cases = []
     for gateway in place.gateways:
-        shown = json.loads(place.run(gateway, "keys", "fingerprints", "--json"))
         regions[gateway.region] = {
             "https": gateway.url,
             "ops": f"http://localhost:{gateway.operations_port}",
             "sftp_host": "localhost",
             "sftp_port": gateway.sftp_port,
-            "host_key_fingerprints": shown["host_key_fingerprints"],
+            "host_key_fingerprints": fingerprints(gateway.host_keys),
             "api_token": gateway.token_file.read_text().strip(),
             "config": str(gateway.config),
         }

@@ -47,6 +47,10 @@ class Gateway:
         return self.directory / "secrets" / "api-token"
 
     @property
+    def host_keys(self) -> tuple[Path, ...]:
+        return tuple(self.directory / "secrets" / f"ssh_host_{kind}_key" for kind in ("ed25519", "rsa"))
+
+    @property
     def url(self) -> str:
         return f"https://localhost:{self.https_port}"
 

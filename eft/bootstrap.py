@@ -3,79 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 import errno
 import logging
+import os
 from pathlib import Path
 import ssl
 
 from eft.accounts.temporary import TemporaryAccounts
 from eft.accounts.tokens import Tokens
+from eft.api.app import create_api
+from eft.api.services import ApiServices, ApiSettings
 from eft.cases.service import Cases
 from eft.config import Config
 from eft.db.engine import Database
 from eft.domain.clock import Clock
-from eft.domain.errors import NotFound, UnsafeSetting
-from eft.http_resumable.problems import answer
-from eft.http_resumable.request import Request
-from eft.http_resumable.response import Response
+from eft.domain.errors import EftError, KeyUnavailable, UnsafeSetting
+from eft.http_resumable.asgi import AsgiMount
+from eft.http_resumable.gate import Gate
 from eft.http_resumable.server import HttpServer, tls_context
 from eft.observability import SystemClock
 from eft.retention.case_system import HttpCaseSystem
-from eft.retention.ports import CaseSystem
 from eft.retention.purge import Purge
-from eft.sftp_temp import host_keys
+from eft.retention.schedule import Schedule
+from eft.sftp_temp.door import SftpDoor
+from eft.sftp_temp.host_keys import fingerprints
+from eft.sftp_temp.settings import SftpSettings
 from eft.storage.files import RegionFiles
 from eft.storage.keys import SlotFileKeyStore
 from eft.storage.local_disk import LocalDiskSegments
 from eft.storage.master_key import MasterKeyFile
 from eft.storage.ports import KeyStore, SegmentStore
+from eft.transfers import Bus, Directory, Resources, Space, Transfers, TransferSettings
 
 log = logging.getLogger(__name__)
 
 GRACE_S = 8.0
 """How long answers that are under way have when the gateway stops. Less than a supervisor waits."""
 
+DATA_THREADS = 4
+"""Threads that hash, seal and write. What they do releases the GIL, except for sealing."""
+
 _ABSENT_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-
-
-class Gateway:
-    """Everything that one worker runs."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        clock = SystemClock()
-        context = _tls(config.https.certificate, config.https.private_key)
-        self._https = HttpServer(_nothing_here, ssl_context=context, clock=clock)
-
-    async def start(self) -> None:
-        """Returns when both doors are open. Raises UnsafeSetting where it must not start."""
-        await self._open_https()
-
-    async def stop(self) -> None:
-        """Ends in order: no new connections, running answers finished or cut after GRACE_S seconds."""
-        await self._https.close(GRACE_S)
-
-    async def _open_https(self) -> None:
-        """Listens on every configured address; the supervisor has seen that at least one of them can be had."""
-        for address in self._config.https.listen:
-            try:
-                await self._https.listen(address, self._config.https.port, reuse_port=True)
-            except OSError as error:
-                if error.errno not in _ABSENT_FAMILY:
-                    raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What acts on a region's cases, in a worker and in a command alike."""
+    """What commands and gateways share: the region's storage and database, and what is done with them."""
 
+    config: Config
     clock: Clock
     database: Database
-    keys: KeyStore
     segments: SegmentStore
+    keys: KeyStore
     cases: Cases
     accounts: TemporaryAccounts
     tokens: Tokens
@@ -84,81 +68,212 @@ class Services:
 
 @asynccontextmanager
 async def services(config: Config) -> AsyncIterator[Services]:
-    """The services of the gateway's region, on its database and key store. Any number of processes may have them at once.
+    """The region's services, beside whatever gateway runs.
 
-    The schema is brought up to date, and what the key store knows to be purged is purged in the database, before anything else.
-    Raises KeyUnavailable for a missing or wrong master key or key store, UnsafeSetting, StorageFailed.
+    Raises KeyUnavailable where the master key is missing or another one; UnsafeSetting, StorageFailed.
     """
     clock = SystemClock()
-    keys, segments = await asyncio.to_thread(_open_storage, config)
+    root = _region_root(config)
     database = Database(config.database_url)
     await asyncio.to_thread(database.upgrade)
+    keys = SlotFileKeyStore(RegionFiles(root), MasterKeyFile.at(config.keys.master_key_file), config.region.name)
+    segments = LocalDiskSegments(RegionFiles(root), config.region.name)
     await database.open()
-    region, regions = config.region.name, config.regions
-    accounts = TemporaryAccounts(database=database, keys=keys, clock=clock, region=region, regions=regions)
+    accounts = TemporaryAccounts(database=database, keys=keys, clock=clock, region=config.region.name, regions=config.regions)
     try:
-        purge = Purge(database=database, keys=keys, segments=segments, clock=clock, case_system=_case_system(config))
-        await purge.apply_tombstones()
         yield Services(
+            config=config,
             clock=clock,
             database=database,
-            keys=keys,
             segments=segments,
+            keys=keys,
             cases=Cases(database=database, clock=clock),
             accounts=accounts,
-            tokens=Tokens(database=database, clock=clock, region=region, regions=regions),
-            purge=purge,
+            tokens=Tokens(database=database, clock=clock, region=config.region.name, regions=config.regions),
+            purge=Purge(database=database, keys=keys, segments=segments, clock=clock, case_system=_case_system(config)),
         )
     finally:
         accounts.close()
         await database.close()
 
 
-def create_keys(config: Config) -> None:
-    """The region's master key and an empty key store. Raises UnsafeSetting where there is one already: a key is never replaced.
+def create_keys(config: Config) -> KeyStore:
+    """A new master key and an empty key store. Raises UnsafeSetting where there is either: keys are never overwritten."""
+    files = RegionFiles(_region_root(config))
+    config.keys.master_key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    master_key = MasterKeyFile.at(config.keys.master_key_file)
+    try:
+        with suppress(KeyUnavailable):
+            SlotFileKeyStore(files, master_key, config.region.name)
+            raise FileExistsError
+        master_key.create()
+        return SlotFileKeyStore.create(files, master_key, config.region.name)
+    except FileExistsError:
+        raise UnsafeSetting(
+            "There is a master key or a key store already.", "Keep it: without it nothing that is stored can be read."
+        ) from None
 
-    A master key whose key store was never made, because the command was interrupted, is used.
-    """
-    root = config.region_root
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = RegionFiles(root)
-    master_keys = MasterKeyFile.at(config.keys.master_key_file)
-    if (root / "keys" / "slots").exists():
-        raise UnsafeSetting(
-            f"There is a key store below {root} already.", "Leave it: the region's data can be read with it alone."
-        )
-    if (root / "segments").exists() or (root / "eft.db").exists():
-        raise UnsafeSetting(
-            f"There is data below {root}, but no key store.", "Put keys/slots back from a backup; new keys cannot read that data."
-        )
-    if not config.keys.master_key_file.exists():
-        master_keys.create()
-    SlotFileKeyStore.create(files, master_keys, config.region.name)
+
+async def keys_out_of_reach(running: Services) -> list[str]:
+    """The cases that have a key according to the database, and none that can be had according to the key store; their ids."""
+    lost: list[str] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = await running.cases.page(cursor, 1000)
+        for case in page:
+            if case.key_slot is not None and case.purge is PurgeState.NONE:
+                try:
+                    await asyncio.to_thread(running.keys.case_key, case.key_slot, case.uid)
+                except (KeyUnavailable, Purged):
+                    lost.append(case.id)
+        if cursor is None:
+            return lost
 
 
 def host_key_fingerprints(config: Config) -> tuple[str, ...]:
-    """How SFTP clients show this gateway's host keys. Raises UnsafeSetting where one cannot be used."""
-    host_keys.load(config.sftp.host_keys)
-    return tuple(host_keys.fingerprints(config.sftp.host_keys))
+    """`SHA256:…` of each SFTP host key."""
+    return tuple(fingerprints(config.sftp.host_keys))
 
 
-def _open_storage(config: Config) -> tuple[KeyStore, SegmentStore]:
+class Gateway:
+    """Everything that one worker runs: both doors, the control API and the jobs."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._services = services(config)
+        self._jobs: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns when both doors are open. Raises UnsafeSetting, KeyUnavailable, Tampered where it must not start."""
+        config = self._config
+        self._context = _tls(config.https.certificate, config.https.private_key)
+        made = await self._services.__aenter__()
+        await made.purge.apply_tombstones()
+        self._pool = ThreadPoolExecutor(DATA_THREADS, thread_name_prefix="data")
+        resources = Resources(
+            region=config.region.name,
+            database=made.database,
+            segments=made.segments,
+            keys=made.keys,
+            clock=made.clock,
+            bus=Bus(config.run_dir / "workers"),
+            pool=self._pool,
+            settings=TransferSettings(expire_after=timedelta(days=config.uploads.expire_after_days)),
+        )
+        self._transfers = Transfers(resources)
+        await self._transfers.open()
+        self._schedule = Schedule(
+            database=made.database,
+            clock=made.clock,
+            holder=resources.bus.worker,
+            accounts=made.accounts,
+            tokens=made.tokens,
+            purge=made.purge,
+        )
+        root = _region_root(config)
+        directory = Directory(resources, self._transfers, settle_s=config.uploads.settle_s, space=lambda: _space(root))
+        self._https = self._https_door(made)
+        self._sftp = [
+            SftpDoor(
+                directory=directory,
+                accounts=made.accounts,
+                clock=made.clock,
+                settings=SftpSettings(
+                    host_keys=config.sftp.host_keys,
+                    host=address,
+                    port=config.sftp.port,
+                    reuse_port=True,
+                    settle_s=config.uploads.settle_s,
+                    settle_suspicious_s=config.uploads.settle_suspicious_s,
+                ),
+            )
+            for address in config.sftp.listen
+        ]
+        await self._open_doors()
+        self._jobs = asyncio.create_task(self._run_jobs(made.clock))
+
+    async def stop(self) -> None:
+        """Ends in order: no new connections; answers that run are finished or cut after GRACE_S seconds; what came is kept."""
+        if self._jobs is not None:
+            self._jobs.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._jobs
+        await asyncio.gather(self._https.close(GRACE_S), *(door.stop() for door in self._sftp))
+        await self._schedule.close()
+        await self._transfers.close()
+        await self._services.__aexit__(None, None, None)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _https_door(self, made: Services) -> HttpServer:
+        config = self._config
+        api = create_api(
+            ApiServices(cases=made.cases, accounts=made.accounts, tokens=made.tokens, transfers=self._transfers),
+            ApiSettings(
+                sftp_host=config.region.sftp_host,
+                sftp_port=config.sftp.port,
+                host_key_fingerprints=host_key_fingerprints(config),
+            ),
+        )
+        gate = Gate(
+            {
+                "/api/v1": AsgiMount(api, unlimited=_streams),
+            },
+            allowed_hosts=config.https_hosts,
+            cors_origins=config.https.cors_origins,
+        )
+        return HttpServer(gate, ssl_context=self._context, clock=made.clock)
+
+    async def _open_doors(self) -> None:
+        """Listens on every configured address; the supervisor has seen that at least one of them can be had."""
+        for address in self._config.https.listen:
+            with _absent_family_passes():
+                await self._https.listen(address, self._config.https.port, reuse_port=True)
+        for door in self._sftp:
+            with _absent_family_passes():
+                await door.start()
+
+    async def _run_jobs(self, clock: Clock) -> None:
+        """Once a second, by a clock that never jumps, looks at what the wall clock says is due."""
+        while True:
+            began = clock.monotonic()
+            try:
+                await self._transfers.tick()
+                await self._schedule.tick()
+            except EftError:
+                log.exception("job.failed", extra={"job": "tick"})
+            await asyncio.sleep(max(0.0, 1.0 - (clock.monotonic() - began)))
+
+
+def _region_root(config: Config) -> Path:
     root = config.region_root
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = RegionFiles(root)
-    master_keys = MasterKeyFile.at(config.keys.master_key_file)
-    master_keys.generations()
-    return SlotFileKeyStore(files, master_keys, config.region.name), LocalDiskSegments(files, config.region.name)
+    return root
 
 
-def _case_system(config: Config) -> CaseSystem | None:
+def _case_system(config: Config) -> HttpCaseSystem | None:
     if config.case_system is None:
         return None
+    return HttpCaseSystem(config.case_system.url, config.case_system.token_file.read_text().strip())
+
+
+def _space(root: Path) -> Space:
+    disk = os.statvfs(root)
+    return Space(total=disk.f_blocks * disk.f_frsize, free=disk.f_bavail * disk.f_frsize)
+
+
+def _streams(method: str, path: str) -> bool:
+    """Whether the API takes a file's bytes there, of which there may be any number."""
+    return method == "POST" and path.startswith("/api/v1/cases/") and path.endswith("/attachments")
+
+
+@contextmanager
+def _absent_family_passes() -> Iterator[None]:
+    """An address of a family that the machine lacks is passed over."""
     try:
-        token = config.case_system.token_file.read_text().strip()
+        yield
     except OSError as error:
-        raise UnsafeSetting("The token for the case system cannot be read.", "Correct case_system.token_file.") from error
-    return HttpCaseSystem(config.case_system.url, token)
+        if error.errno not in _ABSENT_FAMILY:
+            raise
 
 
 def _tls(certificate: Path, private_key: Path) -> ssl.SSLContext:
@@ -169,7 +284,3 @@ def _tls(certificate: Path, private_key: Path) -> ssl.SSLContext:
             f"The certificate {certificate} and its key {private_key} cannot be used: {error.strerror or error}.",
             "Correct https.certificate and https.private_key.",
         ) from None
-
-
-async def _nothing_here(_request: Request) -> Response:
-    return answer(NotFound())
