@@ -89,7 +89,9 @@ class HeadReader:
         except httptools.HttpParserInvalidMethodError:
             raise Refusal(501, "method-unknown", "That method is not known here.", close=True) from None
         except httptools.HttpParserUpgrade:
-            raise malformed("This connection cannot be upgraded or tunnelled.") from None
+            if self._parser.get_method() == b"CONNECT":
+                raise Refusal(501, "method-unknown", "This server is no proxy.", close=True) from None
+            raise malformed("This connection cannot be upgraded.") from None
         except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
             if self._refusal is not None:
                 raise self._refusal from None
@@ -160,8 +162,6 @@ def _printable(error: BaseException) -> str:
 
 def _split_target(method: str, target: bytes) -> tuple[bytes | None, bytes, bytes]:
     """Authority of the absolute form, path and query (RFC 9112 §3.2)."""
-    if method == "CONNECT":
-        raise Refusal(501, "method-unknown", "This server is no proxy.", close=True)
     if target == b"*" and method == "OPTIONS":
         return None, b"*", b""
     authority: bytes | None = None

@@ -32,6 +32,7 @@ class Limits:
     drain_bytes: int = 256 * KIB
     linger_bytes: int = 64 * 1024 * KIB
     linger_s: float = 10.0
+    goodbye_s: float = 1.0
     connections: int = 4096
     sweep_s: float = 0.5
     """How often spans are looked at; a limit in seconds is kept to within this."""

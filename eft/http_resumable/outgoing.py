@@ -11,6 +11,7 @@ from eft.http_resumable.refusals import Disconnected
 from eft.http_resumable.response import Response, head_of
 
 _SMALL_PIECE: Final = 16 * 1024
+_TURN_BYTES: Final = 256 * 1024
 
 
 class Outgoing:
@@ -54,7 +55,7 @@ class Outgoing:
 
     async def send(self, *pieces: bytes) -> None:
         """Hands the pieces over and waits until the peer has read enough for more."""
-        if self._lost:
+        if self._lost or self._transport.is_closing():
             raise Disconnected
         if len(pieces) == 1:
             self._transport.write(pieces[0])
@@ -65,7 +66,7 @@ class Outgoing:
     async def flush(self) -> None:
         """Waits until nothing is left in our own buffer."""
         if not self._lost:
-            self._transport.set_write_buffer_limits(high=0)
+            self._transport.set_write_buffer_limits(high=1, low=0)
         await self._drain()
 
     async def answer(self, response: Response, *, to_head: bool, http_11: bool, date: str, keep_alive: bool) -> None:
@@ -91,9 +92,14 @@ class Outgoing:
 
     async def _stream(self, response: Response, chunked: bool) -> None:
         assert not isinstance(response.body, bytes)
-        sent = 0
+        sent = unshared = 0
         async for piece in response.body:
             sent += len(piece)
+            unshared += len(piece)
+            if unshared >= _TURN_BYTES:
+                # A fast source and a fast peer would never let another connection have its turn.
+                unshared = 0
+                await asyncio.sleep(0)
             if response.length is not None and sent > response.length:
                 raise RuntimeError("a body longer than its length")
             if not chunked:

@@ -90,7 +90,8 @@ def answer(error: EftError | Refusal) -> Response:
 
 def internal_error() -> Response:
     """The answer when the server is at fault. It tells nothing of the inside."""
-    document = _document(500, "internal-error", "Something went wrong on the server.", "Try again; if it happens again, contact support.")
+    remedy = "Try again; if it happens again, contact support."
+    document = _document(500, "internal-error", "Something went wrong on the server.", remedy)
     return json_response(500, document, Headers((("Content-Type", CONTENT_TYPE),)))
 
 

@@ -187,5 +187,3 @@ class Request:
     async def disconnected(self) -> None:
         """Returns when the peer has gone."""
         await self._wire.disconnected()
-
-

@@ -156,7 +156,7 @@ class HttpServer:
                 ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
             )
         except (OSError, ssl.SSLError) as error:
-            log.debug("http.handshake_failed", extra={"reason": type(error).__name__})
+            log.debug("http.refused", extra={"reason": type(error).__name__})
             accepted.close()
             ended()
         except BaseException:

@@ -162,7 +162,7 @@ class Connection(asyncio.BufferedProtocol):
             self._too_late()
 
     def retire(self) -> None:
-        """Ends the connection now if it is idle, after the present answer otherwise."""
+        """Ends the connection now if it is idle, after the present answer otherwise. `Site.closing` is set before."""
         if self._state is _State.HEAD and (self._reader is None or not self._reader.begun):
             self._close()
 
@@ -255,7 +255,7 @@ class Connection(asyncio.BufferedProtocol):
     def _feed_linger(self, size: int) -> None:
         self._discarded += size
         if self._discarded > self._limits.linger_bytes and not self._transport.is_closing():
-            self._close()
+            self._close(self._limits.goodbye_s)
 
     def _next(self) -> None:
         """Ready for the next request; what was pipelined is parsed now."""
@@ -279,7 +279,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._state is _State.BODY and self._body is not None:
             self._body.interrupt(BodyTooSlow(self._limits.idle_body_s))
         else:
-            self._close()
+            self._close(self._limits.goodbye_s)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers a message that never became a request, and ends the connection."""
@@ -367,9 +367,12 @@ class Connection(asyncio.BufferedProtocol):
         self._deadline = self._in(self._limits.linger_s)
         self._resume_reading()
 
-    def _close(self) -> None:
+    def _close(self, patience_s: float | None = None) -> None:
+        """Says goodbye in TLS, and waits for the peer's: long enough to read an answer, or `patience_s`."""
+        if patience_s is None:
+            patience_s = self._limits.goodbye_s if self._site.closing else self._limits.idle_write_s
         self._state = _State.LINGER
-        self._deadline = self._in(self._limits.idle_write_s)
+        self._deadline = self._in(patience_s)
         self._transport.close()
 
     # reading or not
