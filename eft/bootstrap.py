@@ -21,8 +21,9 @@ from eft.api.services import ApiServices, ApiSettings
 from eft.cases.service import Cases
 from eft.config import Config
 from eft.db.engine import Database
+from eft.domain.case import PurgeState
 from eft.domain.clock import Clock
-from eft.domain.errors import EftError, KeyUnavailable, UnsafeSetting
+from eft.domain.errors import EftError, KeyUnavailable, Purged, UnsafeSetting
 from eft.http_resumable.asgi import AsgiMount
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.server import HttpServer, tls_context
@@ -74,9 +75,9 @@ async def services(config: Config) -> AsyncIterator[Services]:
     """
     clock = SystemClock()
     root = _region_root(config)
+    keys = SlotFileKeyStore(RegionFiles(root), MasterKeyFile.at(config.keys.master_key_file), config.region.name)
     database = Database(config.database_url)
     await asyncio.to_thread(database.upgrade)
-    keys = SlotFileKeyStore(RegionFiles(root), MasterKeyFile.at(config.keys.master_key_file), config.region.name)
     segments = LocalDiskSegments(RegionFiles(root), config.region.name)
     await database.open()
     accounts = TemporaryAccounts(database=database, keys=keys, clock=clock, region=config.region.name, regions=config.regions)
@@ -98,15 +99,20 @@ async def services(config: Config) -> AsyncIterator[Services]:
 
 
 def create_keys(config: Config) -> KeyStore:
-    """A new master key and an empty key store. Raises UnsafeSetting where there is either: keys are never overwritten."""
-    files = RegionFiles(_region_root(config))
+    """A new master key and an empty key store. Raises UnsafeSetting where there is either: keys are never overwritten.
+
+    A master key without a key store is taken where nothing was ever stored under it: an interrupted run left it.
+    """
+    root = _region_root(config)
+    files = RegionFiles(root)
     config.keys.master_key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     master_key = MasterKeyFile.at(config.keys.master_key_file)
     try:
         with suppress(KeyUnavailable):
             SlotFileKeyStore(files, master_key, config.region.name)
             raise FileExistsError
-        master_key.create()
+        if not config.keys.master_key_file.exists() or (root / "segments").exists():
+            master_key.create()
         return SlotFileKeyStore.create(files, master_key, config.region.name)
     except FileExistsError:
         raise UnsafeSetting(

@@ -9,8 +9,13 @@ import click
 from eft.cli.command import Group
 
 COMMANDS = {
+    "account": "eft.cli.account",
+    "case": "eft.cli.case",
+    "keys": "eft.cli.keys",
+    "purge": "eft.cli.purge",
     "regions": "eft.cli.regions",
     "serve": "eft.cli.serve",
+    "token": "eft.cli.token",
 }
 """Each command, and the module that has it under the same name. A module is imported when its command is asked for: an
 administrator's command should not wait for a server's imports, nor the supervisor carry them."""

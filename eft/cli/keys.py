@@ -1,0 +1,102 @@
+"""`eft keys`: the region's master key and key store."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from eft.bootstrap import Services, create_keys, keys_out_of_reach
+from eft.cli.acting import act
+from eft.cli.command import Group, show, with_config
+from eft.config import Config
+from eft.storage.ports import KeyReport
+
+
+@click.group(cls=Group)
+def keys() -> None:
+    """The master key and the key store: without both, no stored byte can be read."""
+
+
+@keys.command()
+@with_config
+def create(config: Config) -> None:
+    """Make the master key and an empty key store for a new gateway. Refused where there is a key store: none is ever replaced.
+
+    \b
+    Example:
+      eft keys create --config /etc/eft/us.toml
+    """
+    create_keys(config)
+    file = config.keys.master_key_file
+    show(
+        {"master_key_file": file, "generation": 1},
+        f"The master key is in {file}. Keep a copy where no backup of the data lies: without it, no data can be read.",
+    )
+
+
+@keys.command()
+@with_config
+def check(config: Config) -> None:
+    """Read every slot of the key store, and look for the key of every case. Ends with 1 where something is wrong.
+
+    \b
+    Example:
+      eft keys check --json
+    """
+
+    async def work(services: Services) -> tuple[KeyReport, list[str]]:
+        return await asyncio.to_thread(services.keys.check), await keys_out_of_reach(services)
+
+    report, missing = act(config, work)
+    lines = [
+        f"Master key generation {report.generation}: {report.live} case keys, {report.secrets} passwords, "
+        f"{report.tombstones} tombstones."
+    ]
+    lines += ["A rotation was interrupted: run `eft keys rotate` again."] if report.rotating else []
+    lines += (
+        [f"Slots with only one good copy: {_list(report.single)}. Run `eft keys rotate` to mend them."] if report.single else []
+    )
+    lines += [f"Slots that cannot be read: {_list(report.broken)}. Put keys/slots back from a backup."] if report.broken else []
+    lines += [f"Cases whose key cannot be had: {', '.join(missing)}. Put keys/slots back from a backup."] if missing else []
+    show({**asdict(report), "cases_without_key": missing}, "\n".join(lines))
+    if report.broken or missing:
+        click.get_current_context().exit(1)
+
+
+@keys.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_config
+def export(config: Config, file: Path) -> None:
+    """Copy the key store to a new FILE for a backup: sealed, without the master key. Delete each copy within seven days.
+
+    \b
+    Example:
+      eft keys export /backup/us-keys-2026-11-23
+    """
+    act(config, lambda services: asyncio.to_thread(services.keys.export, file.absolute()))
+    show(
+        {"file": file.absolute()},
+        f"The key store is in {file}, sealed under the master key. Purges reach it only by deleting it.",
+    )
+
+
+@keys.command()
+@with_config
+def rotate(config: Config) -> None:
+    """Seal every key anew under a new master key, and destroy the old one: old copies of the key store cannot be read any more.
+
+    Run it weekly, and copy the master key file afterwards. Workers may be running.
+
+    \b
+    Example:
+      eft keys rotate
+    """
+    generation = act(config, lambda services: asyncio.to_thread(services.keys.rotate))
+    show({"generation": generation}, f"The keys are sealed under generation {generation}; the ones before are destroyed.")
+
+
+def _list(slots: tuple[int, ...]) -> str:
+    return ", ".join(str(slot) for slot in slots)
