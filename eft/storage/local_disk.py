@@ -28,8 +28,8 @@ class LocalDiskSegments:
             files.sync_directory(())
 
     def create(self, id: SegmentId, key: bytes, start: int) -> SegmentWriter:
-        seal = SegmentSeal(id, self._region, key, os.urandom(SALT), start)
         where = _where(id)
+        seal = SegmentSeal(id, self._region, key, os.urandom(SALT), start)
         with translated():
             self._files.make_directory(where[:-1])
             file = self._files.create(where)

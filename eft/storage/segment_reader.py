@@ -86,6 +86,8 @@ def settle(file: File, found: Found) -> None:
 
 def _look(file: File, id: SegmentId, region: str, key: bytes, end: int | None) -> Found:
     head = memoryview(file.read_at(BLOCKS_AT, 0))
+    if len(head) < HEADER:
+        raise NotFound
     second_was_written = _written(head[slot_at(1) : slot_at(1) + PAGE])
     try:
         seal = open_header(id, region, key, bytes(head[:HEADER]))
