@@ -25,7 +25,7 @@ class AddressLimiter:
 
     def blocked(self, address: str) -> bool:
         """Whether nothing from there is looked at for now."""
-        return self._count(_network(address)) >= self._limit
+        return self._count(_network(address)) > self._limit - 1
 
     def failed(self, address: str) -> None:
         """Remembers one failure."""
