@@ -92,6 +92,7 @@ def main() -> int:
     parser.add_argument("--lifeline", type=int, required=True)
     parser.add_argument("--reports", type=int, required=True)
     arguments = parser.parse_args()
+    log_to_stderr(worker=arguments.number)
     end_with(arguments.lifeline)
     reports = ReportWriter(arguments.reports)
 
