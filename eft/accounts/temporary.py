@@ -117,7 +117,7 @@ class TemporaryAccounts:
 
         def work(conn: Connection) -> None:
             if cases.lock(conn, case_id) is None:
-                raise NotFound
+                raise _no_case()
             self._end_living(conn, case_id, actor, why="revoked")
 
         await self._database.write(work)
@@ -262,10 +262,14 @@ class TemporaryAccounts:
 
 def _check_open(case: Case | None) -> None:
     if case is None:
-        raise NotFound
+        raise _no_case()
     if not case.takes_data:
         raise CaseClosed
 
 
 def _no_account() -> NotFound:
     return NotFound("The case has no temporary account that is alive.", "Ask support to create one.")
+
+
+def _no_case() -> NotFound:
+    return NotFound("This gateway knows no case of that id.", "Check the id; the case system has to put the case first.")

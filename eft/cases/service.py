@@ -80,7 +80,7 @@ class Cases:
         """The case. Raises NotFound."""
         case = await self._database.read(lambda conn: rows.get(conn, case_id))
         if case is None:
-            raise NotFound
+            raise _unknown()
         return case
 
     async def page(self, cursor: str | None, limit: int) -> tuple[list[Case], str | None]:
@@ -194,5 +194,9 @@ class Cases:
 def _lock(conn: Connection, case_id: str) -> Case:
     case = rows.lock(conn, case_id)
     if case is None:
-        raise NotFound
+        raise _unknown()
     return case
+
+
+def _unknown() -> NotFound:
+    return NotFound("This gateway knows no case of that id.", "Check the id; the case system has to put the case first.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from eft.db import cursors
 from eft.db.rows import insert_new, record, values
@@ -52,9 +52,12 @@ def page(conn: Connection, cursor: str | None, limit: int) -> tuple[list[Case], 
 
 
 def closed_before(conn: Connection, instant: datetime) -> list[Case]:
-    """Cases closed at or before the instant whose data is not purged yet, held ones too, the longest closed first."""
+    """Closed cases whose data is not purged yet: with `closed_at` at or before the instant, held ones too, and those whose purge
+    has begun, whatever the clock says now. The longest closed first."""
     query = select(cases).where(
-        cases.c.status == CaseStatus.CLOSED, cases.c.purge != PurgeState.PURGED, cases.c.closed_at <= instant
+        cases.c.status == CaseStatus.CLOSED,
+        cases.c.purge != PurgeState.PURGED,
+        or_(cases.c.closed_at <= instant, cases.c.purge == PurgeState.PURGING),
     )
     return [record(Case, row) for row in conn.execute(query.order_by(cases.c.closed_at, cases.c.id))]
 
