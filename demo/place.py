@@ -116,7 +116,7 @@ class Place:
             self.run(gateway, "keys", "create")
         if not gateway.token_file.exists():
             scopes = [part for scope in SCOPES for part in ("--scope", scope)]
-            made = json.loads(self.run(gateway, "token", "create", "--name", "demo", *scopes, "--json"))
+            made = json.loads(self.run(gateway, "token", "create", "--name", "demo", "--replace", *scopes, "--json"))
             _write_secret(gateway.token_file, made["token"].encode())
 
 

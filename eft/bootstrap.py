@@ -27,6 +27,7 @@ from eft.domain.errors import EftError, KeyUnavailable, Purged, UnsafeSetting
 from eft.http_resumable.asgi import AsgiMount
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.server import HttpServer, tls_context
+from eft.http_resumable.tus import PREFIX, TusFiles
 from eft.observability import SystemClock
 from eft.retention.case_system import HttpCaseSystem
 from eft.retention.purge import Purge
@@ -223,6 +224,7 @@ class Gateway:
         gate = Gate(
             {
                 "/api/v1": AsgiMount(api, unlimited=_streams),
+                PREFIX: TusFiles(self._transfers, authenticate=made.tokens.authenticate),
             },
             allowed_hosts=config.https_hosts,
             cors_origins=config.https.cors_origins,
