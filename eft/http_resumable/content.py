@@ -30,9 +30,10 @@ class Content:
     read: Callable[[int, int], AsyncIterator[bytes]]
 
 
-def content_response(request: Request, content: Content) -> Response:
+async def content_response(request: Request, content: Content) -> Response:
     """The answer to GET or HEAD: 200, 206 for one satisfiable range, 304, or 416.
 
+    Reads the first piece, so that a file that cannot be read is refused, and not cut short. Raises what reading raises.
     The type is always that of plain bytes and the disposition always attachment: no browser renders what a client sent.
     """
     headers = Headers(
@@ -54,7 +55,31 @@ def content_response(request: Request, content: Content) -> Response:
     start, stop = span or (0, content.size)
     if span:
         headers.add("Content-Range", f"bytes {start}-{stop - 1}/{content.size}")
-    return Response(206 if span else 200, headers, content.read(start, stop), stop - start)
+    body: bytes | AsyncIterator[bytes] = b"" if request.method == "HEAD" else await _begun(content.read(start, stop))
+    return Response(206 if span else 200, headers, body, stop - start)
+
+
+class _Begun:
+    """An iterator whose first piece was taken already."""
+
+    def __init__(self, first: bytes, rest: AsyncIterator[bytes]) -> None:
+        self._first = first
+        self._rest = rest
+
+    def __aiter__(self) -> _Begun:
+        return self
+
+    async def __anext__(self) -> bytes:
+        first, self._first = self._first, b""
+        return first or await anext(self._rest)
+
+    async def aclose(self) -> None:
+        if hasattr(self._rest, "aclose"):
+            await self._rest.aclose()
+
+
+async def _begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    return _Begun(await anext(pieces, b""), pieces)
 
 
 def content_disposition(name: str) -> str:

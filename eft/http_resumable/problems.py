@@ -17,6 +17,7 @@ CONTENT_TYPE: Final = "application/problem+json"
 STATUS: Final[dict[type[EftError], int]] = {
     errors.Unauthenticated: 401,
     errors.SignInRefused: 401,
+    errors.Forbidden: 403,
     errors.ScopeMissing: 403,
     errors.CaseClosed: 403,
     errors.CasePurging: 403,
@@ -24,6 +25,7 @@ STATUS: Final[dict[type[EftError], int]] = {
     errors.ReopenByTelephone: 403,
     errors.ReadOnly: 403,
     errors.NotFound: 404,
+    errors.Gone: 410,
     errors.UploadExpired: 410,
     errors.UploadTerminated: 410,
     errors.Purged: 410,
@@ -35,6 +37,7 @@ STATUS: Final[dict[type[EftError], int]] = {
     errors.DigestInvalid: 400,
     errors.ChecksumUnknown: 400,
     errors.LengthInvalid: 400,
+    errors.Conflict: 409,
     errors.OffsetMismatch: 409,
     errors.AlreadyFinished: 409,
     errors.AlreadyExists: 409,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from eft.http_resumable.limits import Limits
 from eft.http_resumable.wire import Handler
 from tests.fixtures.tls import Certificates, RunningServer, make_certificates, running_server
+from tests.unit.http.tus_site import TusSite, tus_site
 
 Serve = Callable[..., RunningServer]
 
@@ -29,3 +31,9 @@ def serve(certificates: Certificates) -> Iterator[Serve]:
             return stack.enter_context(running_server(handler, certificates, chosen))
 
         yield start
+
+
+@pytest.fixture
+def site(certificates: Certificates, tmp_path: Path) -> Iterator[TusSite]:
+    with tus_site(tmp_path, certificates) as made:
+        yield made

@@ -54,7 +54,7 @@ def test_a_head_that_does_not_arrive_in_time_is_refused(serve) -> None:
 def test_bytes_that_trickle_do_not_extend_the_time_for_the_head(serve) -> None:
     peer = serve(read_all, head_s=0.4, linger_s=0.2).peer()
     began = time.monotonic()
-    with pytest.raises(OSError):  # noqa: PT012
+    with pytest.raises(OSError):
         peer.send("GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
         while time.monotonic() - began < 5:
             peer.send("a")
@@ -179,7 +179,7 @@ def test_a_handler_that_does_not_read_makes_the_peer_wait(serve) -> None:
     before = resident_bytes()
     piece, sent = b"x" * 65536, 0
     peer.sock.settimeout(0.5)
-    with pytest.raises((TimeoutError, ssl.SSLError)):  # noqa: PT012
+    with pytest.raises((TimeoutError, ssl.SSLError)):
         while sent < total:
             sent += peer.sock.send(piece)
     assert sent < 24 * MIB

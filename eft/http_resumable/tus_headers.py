@@ -1,0 +1,178 @@
+"""The header fields of tus 1.0.0: what they say, and what is wrong with them."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+import binascii
+from dataclasses import dataclass
+import re
+import secrets
+from typing import Final
+
+from eft.domain.digests import PartChecksum, parse_sha256
+from eft.domain.errors import Invalid, LengthInvalid, MetadataInvalid
+from eft.http_resumable.headers import Headers
+from eft.http_resumable.refusals import Refusal
+
+VERSION: Final = "1.0.0"
+EXTENSIONS: Final = ("creation", "creation-with-upload", "creation-defer-length", "termination", "expiration", "checksum")
+PART_TYPE: Final = "application/offset+octet-stream"
+METADATA_BYTES: Final = 8 * 1024
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What the client says of its file. `text` is its header as it came."""
+
+    text: str
+    name: str
+    sha256: str | None
+
+
+def method_of(method: str, headers: Headers) -> str:
+    """The method that counts: X-HTTP-Method-Override before the request's own (tus 1.0.0 §Core Protocol). Raises Refusal."""
+    override = headers.get("X-HTTP-Method-Override")
+    if override is None:
+        return method
+    if override not in _METHODS:
+        raise Refusal(400, "method-override-invalid", "X-HTTP-Method-Override names no method of this protocol.")
+    return override
+
+
+def check_version(method: str, headers: Headers) -> None:
+    """Raises Refusal (412) for another version than ours, or none. A plain download needs none."""
+    said = headers.get("Tus-Resumable")
+    if said == VERSION or method == "OPTIONS" or (said is None and method == "GET"):
+        return
+    raise Refusal(
+        412,
+        "tus-version",
+        f"This server speaks tus {VERSION}; the request says {'another version' if said else 'none'}.",
+        f"Send Tus-Resumable: {VERSION}.",
+        headers={"Tus-Version": VERSION},
+    )
+
+
+def check_body_is_plain(headers: Headers) -> None:
+    """Raises Refusal for a body that is not the file's bytes as they are, or that announces a checksum after itself."""
+    if any(coding != "identity" for coding in headers.tokens("Content-Encoding")):
+        raise Refusal(
+            415, "content-encoding", "A part is sent as it is, without Content-Encoding.", "Send the bytes uncompressed."
+        )
+    if "upload-checksum" in headers.tokens("Trailer"):
+        raise _trailer_checksum()
+
+
+def check_trailers(trailers: Headers) -> None:
+    """Raises Refusal for a checksum that came after the body: it is not checked here, so it must not be passed over."""
+    if "Upload-Checksum" in trailers:
+        raise _trailer_checksum()
+
+
+def check_part_type(headers: Headers) -> None:
+    """Raises Refusal (415) where a part is not of the type that tus gives it."""
+    said = (headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+    if said != PART_TYPE:
+        raise Refusal(415, "content-type", "The body is no part of an upload.", f"Send Content-Type: {PART_TYPE}.")
+
+
+def upload_offset(headers: Headers) -> int:
+    """Bytes. Raises Invalid."""
+    offset = _number(headers, "Upload-Offset")
+    if offset is None:
+        raise Invalid("Upload-Offset is missing.", "Send the offset that HEAD tells.")
+    return offset
+
+
+def upload_length(headers: Headers) -> int | None:
+    """Bytes, None where it is not said. Raises Invalid."""
+    return _number(headers, "Upload-Length")
+
+
+def creation_length(headers: Headers) -> int | None:
+    """Bytes of the file to come, None where its length is deferred. Raises LengthInvalid, Invalid."""
+    length = upload_length(headers)
+    deferred = headers.get_all("Upload-Defer-Length")
+    if deferred and deferred != ["1"]:
+        raise LengthInvalid("Upload-Defer-Length can only be 1.", "Send Upload-Defer-Length: 1, or Upload-Length.")
+    if (length is None) == (not deferred):
+        raise LengthInvalid(
+            "A new upload says its length, or that the length follows; not both.",
+            "Send either Upload-Length or Upload-Defer-Length: 1.",
+        )
+    return length
+
+
+def part_checksum(headers: Headers) -> tuple[PartChecksum, bytes] | None:
+    """The checksum to be counted and what it should be; None where none is declared. Raises Invalid, ChecksumUnknown."""
+    said = headers.get_all("Upload-Checksum")
+    if not said:
+        return None
+    algorithm, _, encoded = said[0].partition(" ")
+    checksum = PartChecksum(algorithm)
+    try:
+        expected = b64decode(encoded.strip(), validate=True)
+    except binascii.Error:
+        expected = b""
+    if not expected or len(said) > 1:
+        raise Invalid("Upload-Checksum is not one algorithm and one Base64 value.", "Send, for example, `sha1 BASE64`.")
+    return checksum, expected
+
+
+def metadata_of(headers: Headers) -> Metadata:
+    """What Upload-Metadata says; a file without a name is given one. Raises MetadataInvalid, DigestInvalid."""
+    said = headers.get_all("Upload-Metadata")
+    if len(said) > 1:
+        raise MetadataInvalid("There is more than one Upload-Metadata.", "Send all pairs in one header, with commas between.")
+    text = said[0] if said else ""
+    if len(text) > METADATA_BYTES:
+        raise MetadataInvalid(f"Upload-Metadata is longer than {METADATA_BYTES} bytes.", "Send less of it.")
+    pairs = _pairs(text)
+    digest = pairs.get("sha256")
+    return Metadata(text, _name(pairs), parse_sha256(digest) if digest else None)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Tus 1.0.0 §Upload-Metadata: `key base64,key base64`; a value may be missing, a key comes once."""
+    pairs: dict[str, str] = {}
+    for pair in text.split(",") if text.strip() else ():
+        key, _, encoded = pair.strip(" ").partition(" ")
+        if not _KEY.fullmatch(key) or key in pairs:
+            raise MetadataInvalid("A key of Upload-Metadata is empty, not ASCII, or there twice.", "Correct the header.")
+        try:
+            pairs[key] = b64decode(encoded.strip(" "), validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError):
+            raise MetadataInvalid(
+                "A value of Upload-Metadata is not UTF-8 in Base64.", "Encode each value's UTF-8 bytes in Base64."
+            ) from None
+    return pairs
+
+
+def _name(pairs: dict[str, str]) -> str:
+    path = pairs.get("relativePath", "")
+    # Uppy writes a path that it does not know as the word null, and one that it knows with a slash in front.
+    if path and path != "null":
+        return path.removeprefix("/")
+    return pairs.get("filename") or f"unnamed-{secrets.token_hex(4)}"
+
+
+def _number(headers: Headers, name: str) -> int | None:
+    said = headers.get_all(name)
+    if not said:
+        return None
+    if len(said) > 1 or not _NUMBER.fullmatch(said[0]):
+        raise Invalid(f"{name} is not one number of bytes.", "Send it once, in decimal digits.")
+    return int(said[0])
+
+
+def _trailer_checksum() -> Refusal:
+    return Refusal(
+        400,
+        "trailer-checksum",
+        "A checksum in a trailer is not supported; it would not be checked.",
+        "Send Upload-Checksum as a header, before the body.",
+    )
