@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 from eft.domain.errors import UnsafeSetting
 from eft.domain.region import Region
 from eft.regions import LOOPBACK_HOSTS, Host, load_regions
-from eft.settings_file import LocalPath, Problem, Section, SettingInvalid, read, wrong
+from eft.settings_file import LocalPath, Problem, Section, SettingInvalid, keys_of, read, wrong
 
 
 def _address(text: str) -> str:
@@ -134,6 +134,11 @@ class Config:
     def https_hosts(self) -> tuple[str, ...]:
         """Every host name that the gateway answers for; the first is the public one."""
         return (*self.region.https_hosts, *self.https.extra_hosts)
+
+
+def setting_names() -> tuple[str, ...]:
+    """Every setting that a gateway's file may have, dotted."""
+    return tuple(keys_of(_File))
 
 
 def load_config(file: Path) -> Config:

@@ -121,23 +121,22 @@ def _nearest(model: type[Section], path: tuple[int | str, ...]) -> str:
     near = difflib.get_close_matches(unknown, own.values(), n=1, cutoff=0.6)
     if near:
         return f"Did you mean {next(key for key, name in own.items() if name == near[0])}?"
-    everywhere = _all_keys(model)
+    everywhere = keys_of(model)
     moved = [key for key in everywhere if key.rpartition(".")[2] == unknown]
     near = moved or difflib.get_close_matches(".".join(map(str, path)), everywhere, n=1, cutoff=0)
     return f"Did you mean {near[0]}?"
 
 
-def _all_keys(model: type[Section], prefix: str = "") -> list[str]:
-    keys = []
+def keys_of(model: type[Section], prefix: str = "") -> list[str]:
+    """Every setting of `model`, dotted, those of its sections included and the sections themselves left out."""
+    keys: list[str] = []
     for name in model.model_fields:
         section = _section_at(model, (name,))
-        keys.append(prefix + name)
-        if section is not model:
-            keys.extend(_all_keys(section, f"{prefix}{name}."))
+        keys += [prefix + name] if section is model else keys_of(section, f"{prefix}{name}.")
     return keys
 
 
 def _describe(model: type[Section], path: tuple[int | str, ...]) -> str:
     named = tuple(part for part in path if isinstance(part, str))
     field = _section_at(model, named[:-1]).model_fields.get(named[-1]) if named else None
-    return f"Write {field.description}." if field and field.description else "See the configuration page for what it takes."
+    return f"Write {field.description}." if field and field.description else "docs/settings.md says what it takes."

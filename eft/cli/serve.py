@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 import click
@@ -20,6 +21,7 @@ from eft.observability import SystemClock, log_to_stderr
 @with_config
 def serve(config: Config, workers: int) -> None:
     """Run the gateway until SIGTERM or Ctrl-C. Both doors, the control API and the jobs run in each worker."""
+    os.umask(0o077)
     log_to_stderr(region=config.region.name)
     plan = Plan(
         # -P: the directory that the gateway is started from is not a place to import code from.

@@ -123,3 +123,22 @@ def test_the_locks_have_every_dependency() -> None:
     runtime, dev = names(project["project"]["dependencies"]), names(project["dependency-groups"]["dev"])
     assert runtime <= locked("runtime.txt")
     assert runtime | dev <= locked("dev.txt")
+
+
+def test_every_setting_is_described_on_its_page() -> None:
+    from eft import config
+
+    page = (ROOT / "docs" / "settings.md").read_text()
+    described = set(re.findall(r"^\| `([a-z0-9_.]+)` \|", page, re.MULTILINE))
+    assert described == set(config.setting_names())
+
+
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))], ids=relative)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_what_the_architecture_page_names_exists() -> None:
+    for named in re.findall(r"`((?:eft|regions|tests|docs)/[^`]*)`", (ROOT / "docs" / "architecture.md").read_text()):
+        assert list(ROOT.glob(named.rstrip("/"))), named
