@@ -131,6 +131,8 @@ class _Run:
             return
         if failure is not None and not self._pieces.abandoned:
             log.error("http.handler_failed", exc_info=failure)
+        # Its traceback holds this frame and the application's: without this what they have open waits for the collector.
+        failure = None
         if not self._answer.done():
             self._answer.set_result(problems.internal_error())
 
