@@ -41,7 +41,12 @@ _SLOT = struct.Struct(">12sI")
 SLOT = -(-(_SLOT.size + _RECORD.size + DIGEST_MAX + BLOCK + TAG) // PAGE) * PAGE
 """Bytes that a slot may take in the file."""
 
-BLOCKS_AT = PAGE + 2 * SLOT
+HEAD = PAGE + 2 * SLOT
+"""Bytes of header and slots, from the start of the file."""
+
+BLOCKS_AT = 1024 * 1024
+"""Where block 0 begins. A batch of blocks is then one aligned MiB, which the page cache takes in one piece; what lies between
+is a hole and takes no space."""
 
 _KIND_HEADER, _KIND_RECORD, _KIND_BLOCK = b"H", b"R", b"B"
 _UID = re.compile(r"[0-9a-f]{32}")

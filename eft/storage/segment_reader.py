@@ -11,7 +11,7 @@ from eft.storage.files import File
 from eft.storage.ports import Durable, SegmentId
 from eft.storage.segment_format import (
     BLOCK,
-    BLOCKS_AT,
+    HEAD,
     HEADER,
     PAGE,
     SLOT,
@@ -85,7 +85,7 @@ def settle(file: File, found: Found) -> None:
 
 
 def _look(file: File, id: SegmentId, region: str, key: bytes, end: int | None) -> Found:
-    head = memoryview(file.read_at(BLOCKS_AT, 0))
+    head = memoryview(file.read_at(HEAD, 0))
     if len(head) < HEADER:
         raise NotFound
     second_was_written = _written(head[slot_at(1) : slot_at(1) + PAGE])

@@ -299,3 +299,25 @@ def test_a_segment_that_was_never_synced_may_vanish_with_its_file() -> None:
         except NotFound:
             seen.add(None)
     assert seen == {None, 0}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_blocks_from_before_a_rollback_are_not_taken_for_those_of_the_commit(seed: int) -> None:
+    """Both were sealed for the same place, under the same key: only their nonces tell them apart."""
+    rng = random.Random(seed)
+    files = LossyFiles(rng)
+    run = Run(rng, files, Upload())
+    run.take_over()
+    if seed % 2:
+        run.append()
+        run.commit()
+    assert run.writer is not None
+    for content in (rng.randbytes(2 * BLOCK), rng.randbytes(2 * BLOCK)):
+        run.roll_back()
+        run.writer.append([content])
+        run.pending = content
+    files.faults.cut_at = files.operations + 1
+    with pytest.raises(PowerCut):
+        run.commit()
+    for _ in range(40):
+        check(LocalDiskSegments(files.crash(rng), "us"), copy_of(run.upload), settle=True)
