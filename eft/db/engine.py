@@ -20,6 +20,8 @@ __all__ = ["Connection", "Database"]
 
 T = TypeVar("T")
 
+_KINDS: dict[str, type[Sqlite | Postgresql]] = {"sqlite": Sqlite, "postgresql": Postgresql}
+
 
 class Database:
     """A SQLite file (`sqlite:////absolute/path`) or a PostgreSQL database (`postgresql://user@host/name`).
@@ -34,11 +36,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Connects to nothing yet. Raises UnsafeSetting for a URL of another kind."""
-        parsed = make_url(url)
-        backend = parsed.get_backend_name()
-        if backend not in ("sqlite", "postgresql"):
-            raise UnsafeSetting("database.url names an unknown kind of database.", "Use sqlite:///… or postgresql://….")
-        self._backend: Sqlite | Postgresql = Sqlite(parsed) if backend == "sqlite" else Postgresql(parsed)
+        kind = _KINDS.get(url.partition("://")[0])
+        if kind is None:
+            raise UnsafeSetting("database.url names an unknown kind of database.", "Use sqlite:////… or postgresql://….")
+        self._backend = kind(make_url(url))
         self._lanes: tuple[Lane, Lane] | None = None
 
     async def open(self) -> None:

@@ -46,7 +46,12 @@ class Postgresql:
             pool_timeout=10,
             hide_parameters=True,
             isolation_level="READ COMMITTED",
-            connect_args={"connect_timeout": 10, "application_name": "eft", "tcp_user_timeout": 30_000},
+            connect_args={
+                "connect_timeout": 10,
+                "application_name": "eft",
+                "tcp_user_timeout": 30_000,
+                "client_encoding": "utf8",
+            },
         )
         event.listen(self._engine, "connect", _prepare)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -20,7 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from eft.db.failures import is_busy, translate
 from eft.db.lanes import Lane, Tally, Unit
-from eft.domain.errors import UnsafeSetting
+from eft.domain.errors import StorageFailed, StorageFull, UnsafeSetting
 
 BATCH = 200
 """Units in one commit, so that the first of them does not wait long for the last."""
@@ -95,7 +96,7 @@ class Sqlite:
     def _create(self) -> None:
         """An empty file and its directory entry, durable. Never for an existing one: closing it would drop SQLite's locks."""
         try:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            os.close(_make(self._path, os.O_EXCL))
         except FileExistsError:
             return
         directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -171,7 +172,7 @@ class _Writer(_Session):
         in order of asking; who has it asks often, and passes it on as soon as it writes.
         """
         if self._turn is None:
-            self._turn = os.open(self._database.turn_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._turn = _make(self._database.turn_file)
         fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
             waited, pause = 0.0, 0.0002
@@ -224,6 +225,20 @@ class _Reader(_Session):
             driver.execute("ROLLBACK")
         conn.rollback()
         return result
+
+
+def _make(path: Path, exclusively: int = 0) -> int:
+    """A descriptor of the file, made where it is not there. Raises FileExistsError, StorageFull, StorageFailed."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | exclusively, 0o600)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull from error
+        raise StorageFailed(
+            "The database's file cannot be made.", "Check that its directory exists and that eft may write to it."
+        ) from error
 
 
 def _driver(conn: Connection) -> sqlite3.Connection:

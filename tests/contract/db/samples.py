@@ -67,8 +67,8 @@ def an_account(number: int = 1, **fields: Any) -> TemporaryAccount:
 
 def an_api_token(number: int = 1, **fields: Any) -> ApiToken:
     given = {
-        "id": hexes(number), "name": f"crm-{number}", "hash": f"{number:064x}", "scopes": frozenset({"cases:read", "cases:write"}),
-        "created_at": NOW + number * SECOND,
+        "id": hexes(number), "name": f"crm-{number}", "hash": f"{number:064x}",
+        "scopes": frozenset({"cases:read", "cases:write"}), "created_at": NOW + number * SECOND,
     }  # fmt: skip
     return ApiToken(**{**given, **fields})
 
