@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
@@ -12,7 +14,7 @@ from eft.api.attachment_routes import attachment_routes
 from eft.api.case_routes import case_routes
 from eft.api.download import answer
 from eft.api.guard import OPENAPI, PREFIX, AsgiApp, Guard
-from eft.api.problems import MEDIA_TYPE, SCHEMA, Problem, of_status, translate
+from eft.api.problems import MEDIA_TYPE, SCHEMA, Problem, of_status, translate, unexpected
 from eft.api.services import ApiServices, ApiSettings
 from eft.domain.errors import EftError, Invalid
 
@@ -47,10 +49,23 @@ def create_api(services: ApiServices, settings: ApiSettings) -> AsgiApp:
         return answer(_first_fault(error))
 
     @api.exception_handler(HTTPException)
-    async def not_routed(_: Request, error: HTTPException) -> Response:
-        return answer(of_status(error.status_code, error.headers))
+    async def not_routed(request: Request, error: HTTPException) -> Response:
+        headers = {"allow": _allowed(api, request.scope["path"])} if error.status_code == 405 else error.headers
+        return answer(of_status(error.status_code, headers))
+
+    @api.exception_handler(Exception)
+    async def failed(_: Request, __: Exception) -> Response:
+        return answer(unexpected())
 
     return Guard(api, services.tokens)
+
+
+def _allowed(api: FastAPI, path: str) -> str:
+    """Every documented method that this address takes; the router itself names those of one route alone."""
+    for template, calls in api.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\\{[^/]*\\\}", "[^/]+", re.escape(template)), path):
+            return ", ".join(sorted(call.upper() for call in calls))
+    return "GET"
 
 
 def _first_fault(error: RequestValidationError) -> Problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import Request
 
@@ -12,10 +12,10 @@ from eft.domain.actor import Actor
 from eft.domain.errors import ScopeMissing
 
 
-def needs(scope: Scope) -> Callable[[Request], Actor]:
+def needs(scope: Scope) -> Callable[[Request], Awaitable[Actor]]:
     """A dependency: the caller, where its token has `scope`. An upload token has none. Raises ScopeMissing."""
 
-    def caller(request: Request) -> Actor:
+    async def caller(request: Request) -> Actor:
         principal = principal_of(request.scope)
         if not isinstance(principal, ApiPrincipal) or scope.value not in principal.scopes:
             raise ScopeMissing(scope.value)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from email.utils import format_datetime
 from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from eft.api.problems import Problem
 from eft.api.ranges import Unsatisfiable, names_tag, range_still_holds, wanted_range
@@ -51,7 +52,7 @@ async def download(request: Request, transfers: Transfers, attachment: Attachmen
         return Response(status_code=status, headers=headers)
     pieces = transfers.read(attachment, start, stop)
     first = await anext(pieces, b"")
-    return StreamingResponse(_all_of(first, pieces), status_code=status, headers=headers)
+    return _Download(first, pieces, status, headers)
 
 
 def answer(problem: Problem) -> Response:
@@ -79,7 +80,21 @@ def _headers(attachment: Attachment, etag: str) -> dict[str, str]:
     }
 
 
-async def _all_of(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in pieces:
-        yield piece
+class _Download(StreamingResponse):
+    """Pieces of a file, the first of which was read already. What they are read from is closed however the answer ends."""
+
+    def __init__(self, first: bytes, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str]) -> None:
+        self._first, self._pieces = first, pieces
+        super().__init__(self._all(), status_code=status, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if isinstance(self._pieces, AsyncGenerator):
+                await self._pieces.aclose()
+
+    async def _all(self) -> AsyncIterator[bytes]:
+        yield self._first
+        async for piece in self._pieces:
+            yield piece

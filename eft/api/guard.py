@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 import logging
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 from eft.accounts.tokens import ApiPrincipal, Tokens
 from eft.api.problems import Problem, translate, unexpected
 from eft.domain.errors import EftError, Invalid, TooLarge, Unauthenticated
@@ -54,8 +56,13 @@ class Guard:
             await self._app(scope, receive, answer)
         except EftError as error:
             await answer.refuse(translate(error), error)
+        except ClientDisconnect:
+            return
         except Exception as error:
-            if not answer.ended:
+            # What broke off a download, such as a purge, comes wrapped.
+            if isinstance(error.__cause__, EftError):
+                log.warning("api.failed", extra={"code": error.__cause__.code})
+            else:
                 log.exception("api.failed")
             await answer.refuse(unexpected(), error)
 

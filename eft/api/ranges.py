@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ONE_RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*", re.IGNORECASE)
+_ONE_RANGE = re.compile(r"bytes=\s*([0-9]{0,19})-([0-9]{0,19})\s*", re.IGNORECASE)
 
 
 class Unsatisfiable(ValueError):
