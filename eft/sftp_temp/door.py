@@ -65,7 +65,8 @@ class SftpDoor:
                 task.cancel()
         for live in list(self._connections):
             live.cut(Busy(5, "The server is being restarted."))
-        await asyncio.sleep(self.settings.farewell_s)
+        if self._connections:
+            await asyncio.sleep(self.settings.farewell_s)
         for live in list(self._connections):
             live.disconnect("The server is being restarted.")
         await asyncio.sleep(0)

@@ -19,7 +19,8 @@ class Flow:
 
     def __init__(self, connection: asyncssh.SSHServerConnection, eased: Callable[[], None]) -> None:
         transport = vars(connection)["_transport"]
-        if not isinstance(transport, asyncio.Transport):
+        # uvloop's transports are none of asyncio's classes.
+        if not hasattr(transport, "pause_reading") or not hasattr(transport, "is_closing"):
             raise TypeError("asyncssh's connection has no transport where it was expected")
         self._transport = transport
         self._eased = eased

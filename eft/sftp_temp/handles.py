@@ -9,11 +9,13 @@ from datetime import datetime
 from eft.domain.errors import Busy, EftError, Invalid, NotSequential, WriterDisplaced
 from eft.sftp_temp.ports import ReadHandle, Reception
 from eft.sftp_temp.reorder import Allowance, Parts, ReorderWindow
-from eft.sftp_temp.replies import Facts
+from eft.sftp_temp.replies import TRANSFER_BYTES, Facts
 from eft.transfers.directory import is_temporary_name
 
 FULL_SIZED = 32 * 1024
 """Bytes. Clients that write less at a time do not leave the traces by which a cut `put` is told."""
+USUAL_SIZES = frozenset({FULL_SIZED, TRANSFER_BYTES})
+"""How much OpenSSH writes at a time. One single write is taken for full-sized if it is as long as that."""
 
 
 class WritableFile:
@@ -31,6 +33,7 @@ class WritableFile:
         self._window = ReorderWindow(window_bytes, allowance)
         self._largest = 0
         self._last = 0
+        self._count = 0
         self._watch = asyncio.ensure_future(self._give_way())
 
     def write(self, offset: int, parts: Parts, length: int) -> None:
@@ -68,6 +71,7 @@ class WritableFile:
             position += more[1]
 
     def _note(self, length: int) -> None:
+        self._count += 1
         self._last = length
         self._largest = max(self._largest, length)
 
@@ -82,11 +86,13 @@ class WritableFile:
         """Seconds to settle after CLOSE; None: until it is renamed.
 
         An OpenSSH `put` that is interrupted drains what it has under way and sends a normal CLOSE. What it leaves is a whole
-        number of full-sized writes: then nobody can tell yet whether the file is complete.
+        number of full-sized writes: then nobody can tell yet whether the file is complete. Where there was one write only, its
+        size is compared with what OpenSSH is known to use, or every file of one write would have to wait.
         """
         if is_temporary_name(self.path):
             return None
-        full = self._largest >= FULL_SIZED and self._last == self._largest
+        known = self._largest >= FULL_SIZED if self._count > 1 else self._largest in USUAL_SIZES
+        full = known and self._last == self._largest
         return suspicious_s if full and self.reception.offset % self._largest == 0 else ordinary_s
 
     async def let_go(self) -> None:
