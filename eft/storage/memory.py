@@ -43,7 +43,7 @@ class MemoryWriter:
     def position(self) -> int:
         return self.durable + len(self._pending)
 
-    def append(self, parts: Sequence[bytes]) -> None:
+    def append(self, parts: Sequence[bytes | memoryview]) -> None:
         self._expect_open()
         for part in parts:
             self._pending += part

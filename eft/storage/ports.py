@@ -54,7 +54,7 @@ class SegmentWriter(Protocol):
     def durable(self) -> int:
         """What the last commit returned, or `start`."""
 
-    def append(self, parts: Sequence[bytes]) -> None:
+    def append(self, parts: Sequence[bytes | memoryview]) -> None:
         """Takes the bytes and moves `position`. Best given about 1 MiB at a time. Raises StorageFull, StorageFailed."""
 
     def commit(self, digest: bytes | None) -> int:

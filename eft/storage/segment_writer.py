@@ -83,7 +83,7 @@ class SegmentFileWriter:
     def durable(self) -> int:
         return self._durable
 
-    def append(self, parts: Sequence[bytes]) -> None:
+    def append(self, parts: Sequence[bytes | memoryview]) -> None:
         self._expect_ready()
         self._state = _State.TORN
         buffer = self._buffers.take()
@@ -128,7 +128,7 @@ class SegmentFileWriter:
             self._state = _State.CLOSED
             self._file.close()
 
-    def _seal_full_blocks(self, parts: Sequence[bytes], batch: memoryview) -> None:
+    def _seal_full_blocks(self, parts: Sequence[bytes | memoryview], batch: memoryview) -> None:
         filled = 0
         for part in parts:
             rest = memoryview(part)

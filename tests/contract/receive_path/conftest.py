@@ -101,7 +101,7 @@ class Site:
         await self.database.write(lambda conn: uploads.thaw_case(conn, case_id, now))
 
     def files(self) -> list[Path]:
-        return [found for found in (self.directory / "root").rglob("*.seg")]
+        return list((self.directory / "root").rglob("*.seg"))
 
 
 def die(transfers: Transfers) -> None:
