@@ -36,6 +36,8 @@ class SlotFileKeyStore:
         self._next_free = 0
         with translated():
             self._slots = SlotFile(files)
+            files.sync_directory(DIRECTORY)
+            files.sync_directory(())
             header = self._slots.header()
         if header.region != region:
             raise KeyUnavailable(f"The key store is that of the region {header.region}, not {region}.", "Check the storage root.")
@@ -46,6 +48,7 @@ class SlotFileKeyStore:
     @classmethod
     def create(cls, files: Files, master_keys: MasterKeys, region: str) -> SlotFileKeyStore:
         """A new, empty store. Raises FileExistsError where there is one, KeyUnavailable where there is no master key."""
+        master_keys.make_durable()
         generation, key = max(master_keys.generations().items())
         header = Header(1, region, generation, {generation: SlotSeal(region, generation, key).check})
         with translated():
@@ -70,9 +73,11 @@ class SlotFileKeyStore:
                     "The slot of the key belongs to something else.", "Check that database and key store belong together."
                 )
             if isinstance(found, Slot) and found.kind is Kind.TOMBSTONE:
-                self._complete(halves, found)
+                tombstone = found
             else:
-                self._slots.write(halves, Slot(Kind.TOMBSTONE, case, halves.next_sequence, at=at))
+                tombstone = Slot(Kind.TOMBSTONE, case, halves.next_sequence, at=at)
+            # Also where there is one: after a sync that failed, what is read need not be what the disk has.
+            self._slots.write(halves, tombstone)
 
     def put_secret(self, owner: str, secret: bytes) -> int:
         return self._put(Kind.SECRET, owner, secret)
@@ -84,7 +89,8 @@ class SlotFileKeyStore:
         with self._locked():
             halves = self._slots.read(slot)
             found = halves.best
-            if isinstance(found, Slot) and found.kind is Kind.SECRET and found.owner == owner:
+            # Also where it is free: after a sync that failed, what is read need not be what the disk has.
+            if found is None or (isinstance(found, Slot) and found.kind is Kind.SECRET and found.owner == owner):
                 self._slots.write(halves, None)
                 self._next_free = min(self._next_free, slot)
 
@@ -169,7 +175,7 @@ class SlotFileKeyStore:
         start = self._next_free
         while True:
             for halves in self._slots.scan(self._next_free):
-                if halves.free:
+                if halves.best is None:
                     return halves
             if self._next_free == 0 or start == 0:
                 self._next_free = self._slots.grow()
@@ -241,7 +247,11 @@ class SlotFileKeyStore:
         self._seal(header.current, header)
         if header.current not in known:
             raise KeyUnavailable("The master key file is not that of the key store.", "Put the right one in its place.")
-        generation = max(known) if len(known) > 1 else self._master_keys.add()
+        if len(known) > 1:
+            generation = max(known)
+            self._master_keys.make_durable()
+        else:
+            generation = self._master_keys.add()
         if generation != header.current:
             checks = {number: check for number, check in header.checks.items() if number in known}
             checks[generation] = self._seal(generation, header).check

@@ -20,6 +20,7 @@ from eft.storage.files import File, Files, RegionFiles
 KEY_BYTES = 32
 _FORMAT = "eft master key 1"
 _MAX = 64 * 1024
+_LOOKS = 3
 
 
 class MasterKeys(Protocol):
@@ -33,6 +34,10 @@ class MasterKeys(Protocol):
 
     def keep_only(self, generation: int) -> None:
         """Destroys all others; durable on return. Idempotent. Raises KeyUnavailable, StorageFailed."""
+
+    def make_durable(self) -> None:
+        """What `generations` says is durable on return, though an earlier change may have failed half way. Raises KeyUnavailable,
+        StorageFailed."""
 
 
 class MasterKeyFile:
@@ -61,6 +66,26 @@ class MasterKeyFile:
         self._write({1: os.urandom(KEY_BYTES)})
 
     def generations(self) -> dict[int, bytes]:
+        for _ in range(_LOOKS):
+            found = self._read()
+            if found:
+                return found
+        raise KeyUnavailable("The master key file is damaged.", "Put it back from where it is kept.")
+
+    def add(self) -> int:
+        known = self.generations()
+        generation = max(known) + 1
+        self._write({**known, generation: os.urandom(KEY_BYTES)})
+        return generation
+
+    def keep_only(self, generation: int) -> None:
+        self._write({generation: self.generations()[generation]})
+
+    def make_durable(self) -> None:
+        self._write(self.generations())
+
+    def _read(self) -> dict[int, bytes]:
+        """Empty where the file is damaged, or was replaced while it was read and is zeroed now."""
         with translated():
             try:
                 file = self._files.open((self._name,))
@@ -73,17 +98,6 @@ class MasterKeyFile:
                 return _parse(file)
             finally:
                 file.close()
-
-    def add(self) -> int:
-        known = self.generations()
-        generation = max(known) + 1
-        self._write({**known, generation: os.urandom(KEY_BYTES)})
-        return generation
-
-    def keep_only(self, generation: int) -> None:
-        known = self.generations()
-        if set(known) != {generation}:
-            self._write({generation: known[generation]})
 
     def _write(self, generations: dict[int, bytes]) -> None:
         """Over what was there, in one step; then the old file's bytes are zeroed, as far as the disk overwrites in place."""
@@ -121,7 +135,5 @@ def _parse(file: File) -> dict[int, bytes]:
             raise ValueError
         found = {int(number): base64.b64decode(key, validate=True) for number, key in content["generations"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
-        found = {}
-    if not found or any(len(key) != KEY_BYTES for key in found.values()):
-        raise KeyUnavailable("The master key file is damaged.", "Put it back from where it is kept.")
-    return found
+        return {}
+    return found if all(len(key) == KEY_BYTES for key in found.values()) else {}

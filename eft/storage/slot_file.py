@@ -45,15 +45,15 @@ class Halves:
 
     @property
     def best(self) -> Slot | Damaged | None:
-        """What counts: a tombstone always, then the newer one, then none at all; Damaged where nothing is left."""
+        """What counts: a tombstone always, then the newer one; None where the slot is free, Damaged where nothing is left.
+
+        A damaged half beside a free one is free: both are written before anybody relies on a slot, and zeroed one after the
+        other, so that this is what is left of a filling that was never told, or of an erasing.
+        """
         good = [half for half in (self.first, self.second) if isinstance(half, Slot)]
         if good:
             return max(good, key=lambda slot: (slot.kind is Kind.TOMBSTONE, slot.sequence))
-        return None if self.free else Damaged()
-
-    @property
-    def free(self) -> bool:
-        return self.first is None and self.second is None
+        return None if self.first is None or self.second is None else Damaged()
 
     @property
     def agree(self) -> bool:
@@ -102,21 +102,14 @@ class SlotFile:
 
     def header(self) -> Header:
         """The newer of its two copies. Raises KeyUnavailable where neither is good."""
-        found: list[Header] = []
-        for copy in (0, 1):
-            try:
-                found.append(parse_header(self._file.read_at(HALF, copy * PAGE)))
-            except Damaged:
-                continue
-        if not found:
-            raise KeyUnavailable("The key store's header is damaged.", "Put keys/slots back from a backup.")
-        return max(found, key=lambda header: header.sequence)
+        return self._newest_header()[0]
 
     def write_header(self, header: Header) -> None:
-        """Durable on return: one copy after the other."""
-        for copy in (0, 1):
+        """Durable on return: one copy after the other, the one that counts now last."""
+        _, counts = self._newest_header()
+        for copy in (1 - counts, counts):
             self._file.write_at(pack_header(header), copy * PAGE)
-            self._file.sync_data()
+            self.sync()
 
     def read(self, number: int) -> Halves:
         """A slot as it is. One that is just being written is looked at again. Raises KeyUnavailable where there is none."""
@@ -145,7 +138,7 @@ class SlotFile:
         stored = bytes(HALF) if content is None else pack_slot(before.number, content)
         for half in (0, 1) if before.second == before.best else (1, 0):
             self.write_half(before.number, half, stored)
-            self._file.sync_data()
+            self.sync()
         self.verify([(before.number, stored)])
 
     def write_half(self, number: int, half: int, stored: bytes) -> None:
@@ -153,7 +146,12 @@ class SlotFile:
         self._file.write_at(stored, half_at(number, half))
 
     def sync(self) -> None:
-        self._file.sync_data()
+        """What was written is durable on return; after a failure, what is read next is what the disk has."""
+        try:
+            self._file.sync_data()
+        except OSError:
+            self._file.uncache()
+            raise
 
     def verify(self, expected: list[tuple[int, bytes]], halves: tuple[int, ...] = (0, 1)) -> None:
         """Reads these halves of slots back from the disk. Raises StorageFailed where one is not as expected."""
@@ -177,6 +175,17 @@ class SlotFile:
             piece = self._file.read_at(1 << 20, at)
             yield piece
             at += len(piece)
+
+    def _newest_header(self) -> tuple[Header, int]:
+        found: list[tuple[Header, int]] = []
+        for copy in (0, 1):
+            try:
+                found.append((parse_header(self._file.read_at(HALF, copy * PAGE)), copy))
+            except Damaged:
+                continue
+        if not found:
+            raise KeyUnavailable("The key store's header is damaged.", "Put keys/slots back from a backup.")
+        return max(found, key=lambda header: header[0].sequence)
 
     def _half(self, number: int, half: int) -> Slot | Damaged | None:
         return _parse(number, self._file.read_at(HALF, half_at(number, half)))
