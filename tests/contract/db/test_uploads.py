@@ -46,7 +46,9 @@ def test_an_upload_comes_back_as_it_was_stored_with_its_segments_in_order(conn: 
         source=Source.SFTP, state=UploadState.FROZEN, length=2**40, offset=2**40 - 1, epoch=3, holder="worker-1",
         metadata="filename bG9n", declared_sha256="ab" * 32, sha256="cd" * 32, actor="sftp:eft_us_x", settles_at=NOW,
         frozen_at=NOW + MICROSECOND, ended="terminated", modified_at=NOW, inline=b"\0sealed",
-        segments=(a_segment(epoch=3, start=9), a_segment(epoch=1, end=5), a_segment(epoch=2, start=5, end=9, file_upload_id=hexes(8))),
+        segments=(
+            a_segment(epoch=3, start=9), a_segment(epoch=1, end=5), a_segment(epoch=2, start=5, end=9, file_upload_id=hexes(8)),
+        ),
     )  # fmt: skip
     uploads.insert(conn, full)
     expected = replace(full, segments=(full.segments[1], full.segments[2], full.segments[0]))
