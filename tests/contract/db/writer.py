@@ -1,6 +1,6 @@
 """A process that writes cases and tells each one's id as soon as it was told that it is stored.
 
-Run as a module: the database's URL, the first number, how many.
+Run as a module: the database's URL, the first number, how many, and how many at once (10).
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from eft.db.engine import Database
 from eft.domain.case import Case
 from tests.contract.db.samples import a_case
 
-BURST = 10
 
-
-async def write_many(url: str, first: int, count: int) -> None:
+async def write_many(url: str, first: int, count: int, at_once: int = 10) -> None:
     database = Database(url)
     await database.open()
 
@@ -25,10 +23,10 @@ async def write_many(url: str, first: int, count: int) -> None:
         sys.stdout.write(f"{case.id}\n")
         sys.stdout.flush()
 
-    for burst in range(first, first + count, BURST):
-        await asyncio.gather(*[write(a_case(n)) for n in range(burst, min(burst + BURST, first + count))])
+    for burst in range(first, first + count, at_once):
+        await asyncio.gather(*[write(a_case(n)) for n in range(burst, min(burst + at_once, first + count))])
     await database.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(write_many(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(write_many(sys.argv[1], *map(int, sys.argv[2:])))
