@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from eft.config import Config
 from eft.db.engine import Database
 from eft.domain.case import PurgeState
 from eft.domain.clock import Clock
-from eft.domain.errors import EftError, KeyUnavailable, Purged, UnsafeSetting
+from eft.domain.errors import KeyUnavailable, Purged, UnsafeSetting
 from eft.http_resumable.asgi import AsgiMount
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.server import HttpServer, tls_context
@@ -241,15 +241,18 @@ class Gateway:
                 await door.start()
 
     async def _run_jobs(self, clock: Clock) -> None:
-        """Once a second, by a clock that never jumps, looks at what the wall clock says is due."""
-        while True:
-            began = clock.monotonic()
-            try:
-                await self._transfers.tick()
-                await self._schedule.tick()
-            except EftError:
-                log.exception("job.failed", extra={"job": "tick"})
-            await asyncio.sleep(max(0.0, 1.0 - (clock.monotonic() - began)))
+        await asyncio.gather(_each_second(self._transfers.tick, clock), _each_second(self._schedule.tick, clock))
+
+
+async def _each_second(tick: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """Looks at what is due, by a clock that never jumps. A look that fails is logged, and another follows: this never ends."""
+    while True:
+        began = clock.monotonic()
+        try:
+            await tick()
+        except Exception:
+            log.exception("job.failed", extra={"job": "tick"})
+        await asyncio.sleep(max(0.0, 1.0 - (clock.monotonic() - began)))
 
 
 def _region_root(config: Config) -> Path:

@@ -232,17 +232,18 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             except OSError:
                 self._channel = None
 
-    def _read_on(self) -> None:
-        if self._reading_paused and self._parser.available < READ_RESUME and self._channel is not None:
+    def _read_on(self, *, starved: bool = False) -> None:
+        """Reads again once little is left to work off; `starved`: what is left is the beginning of a request, however long."""
+        if self._reading_paused and (starved or self._parser.available < READ_RESUME) and self._channel is not None:
             self._reading_paused = False
             self._channel.resume_reading()
 
     def _rest(self) -> None:
         """Nothing more can be done now: reads on, or ends where nothing more can come."""
-        self._read_on()
+        blocked = (self._sending_paused or self._host.congested) and not self._lost
+        self._read_on(starved=not blocked)
         if self._working or self._ended:
             return
-        blocked = (self._sending_paused or self._host.congested) and not self._lost
         if self._stopped or self._lost or (self._eof and not blocked):
             self._ended = True
             self._host.spawn(self._end())
