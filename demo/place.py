@@ -112,7 +112,7 @@ class Place:
         if not (secrets / "ssh_host_ed25519_key").exists():
             generate_host_keys(secrets)
         gateway.config.write_text(_CONFIG.format(region=gateway.region, regions_dir=json.dumps(str(ROOT / "regions"))))
-        if not (secrets / "master.key").exists():
+        if not list(gateway.directory.glob("data/*/keys/slots")):
             self.run(gateway, "keys", "create")
         if not gateway.token_file.exists():
             scopes = [part for scope in SCOPES for part in ("--scope", scope)]

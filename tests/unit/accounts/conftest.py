@@ -1,16 +1,10 @@
-"""The services of one region, on a real database, disk and key store."""
+"""These tests run on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest_asyncio
-
-from tests.fixtures.services import Services, running_services
+import pytest
 
 
-@pytest_asyncio.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Services]:
-    async with running_services(tmp_path) as running:
-        yield running
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("initdb", "postgres"))])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

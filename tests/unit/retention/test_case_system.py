@@ -99,7 +99,7 @@ async def test_a_redirect_is_not_followed(authority: trustme.CA) -> None:
 
 async def test_silence_is_no_answer(authority: trustme.CA) -> None:
     async def handler(_: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(5)
+        await asyncio.sleep(0.6)
         return web.json_response({"status": "closed", "closed_at": "2026-11-23T12:00:00Z"})
 
     async with case_system(authority, handler) as url:
