@@ -148,7 +148,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                 self._send(reply)
             self._current = None
             waiting = self._pump()
-            self._read_on()
+            if self._parser.available < READ_RESUME:
+                self._read_on()
         self._working = False
         self.proceed()
 
@@ -239,7 +240,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._channel.resume_reading()
 
     def _rest(self) -> None:
-        """Nothing more can be done now: reads on, or ends where nothing more can come."""
+        """Nothing more can be done with what is there, which may be the better part of a large packet: reads on, or ends where
+        nothing more can come."""
         blocked = (self._sending_paused or self._host.congested) and not self._lost
         self._read_on(starved=not blocked)
         if self._working or self._ended:

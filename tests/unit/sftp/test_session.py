@@ -345,6 +345,22 @@ async def test_a_full_reception_stops_the_reading_and_keeps_the_order(client: Cl
     assert client.channel.reading
 
 
+@pytest.mark.parametrize("piece", [32 * 1024, 96 * 1024, 200 * 1024])
+async def test_reading_goes_on_though_the_better_part_of_a_packet_waits(client: Client, piece: int) -> None:
+    handle = await client.open("a", PUT)
+    block = bytes(255 * 1024)
+    stream = b"".join(wire.write(2 + n, handle, n * len(block), block) for n in range(8))
+    client.reception.full = True
+    client.reception.gate = asyncio.Event()
+    for start in range(0, len(stream), piece):
+        client.send(stream[start : start + piece])
+    assert not client.channel.reading
+    client.reception.gate.set()
+    assert len(await client.replies()) == 8
+    assert client.channel.reading
+    assert len(client.directory.files["a"].data) == 8 * len(block)
+
+
 async def test_what_goes_wrong_while_a_reception_was_full_is_told_to_the_next_write(client: Client) -> None:
     handle = await client.open("a", PUT)
     reception = client.reception
