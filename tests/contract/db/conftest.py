@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 import shutil
-from typing import TypeVar
 
 import pytest
 import pytest_asyncio
@@ -15,9 +14,6 @@ from eft.db.engine import Database
 from tests.fixtures.postgres import PostgresServer, postgres
 
 __all__ = ["postgres"]
-
-T = TypeVar("T")
-Run = Callable[[Callable[[Connection], T]], T]
 
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.needs("initdb", "postgres"))
 
@@ -73,10 +69,15 @@ async def database(url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-@pytest.fixture
-def conn(url: str) -> Iterator[Connection]:
-    """A transaction for tests of repositories, which care for nothing but rows; rolled back at the end."""
-    engine = Database(url).engine
+@pytest.fixture(params=["sqlite", POSTGRESQL])
+def conn(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A transaction for tests of repositories, which care for nothing but rows; rolled back at the end, so that all of them can
+    share one database."""
+    if request.param == "sqlite":
+        engine = Database(f"sqlite:///{request.getfixturevalue('migrated_file')}").engine
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        engine = Database(server.url(request.getfixturevalue("migrated_database"))).engine
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
