@@ -134,7 +134,7 @@ class SegmentSeal:
         except InvalidTag:
             raise Unverified from None
 
-    def seal_block(self, nonce: int, index: int, plaintext: memoryview | bytearray, out: memoryview) -> None:
+    def seal_block(self, nonce: int, index: int, plaintext: memoryview, out: memoryview) -> None:
         """Writes the `STORED` bytes of a block to `out`."""
         counter = nonce.to_bytes(NONCE, "big")
         out[:NONCE] = counter

@@ -57,7 +57,8 @@ class SegmentFileWriter:
         self._file, self._seal, self._buffers, self._publish = file, seal, buffers, publish
         self._state = _State.READY
         self._position = self._durable = seal.start
-        self._tail = bytearray()
+        self._tail_buffer = memoryview(bytearray(BLOCK))
+        self._tail = 0
         self._full = 0
         self._sound = 0
         self._nonce = 1
@@ -100,7 +101,9 @@ class SegmentFileWriter:
         if self._full - self._sound > UNSYNCED_BLOCKS:
             self._sync(self._file.sync_data)
             self._sound = self._full
-        record = Record(self._sequence + 1, self._position, self._sound, self._floor, digest, bytes(self._tail))
+        record = Record(
+            self._sequence + 1, self._position, self._sound, self._floor, digest, bytes(self._tail_buffer[: self._tail])
+        )
         stored = self._seal.seal_record(self._next_nonce(), record)
         self._state = _State.TORN
         with translated():
@@ -118,7 +121,8 @@ class SegmentFileWriter:
             raise StorageFailed
         self._state = _State.READY
         self._position = self._durable
-        self._tail = bytearray(self._durable_tail)
+        self._tail = len(self._durable_tail)
+        self._tail_buffer[: self._tail] = self._durable_tail
         self._full = (self._durable - self._seal.start) // BLOCK
         self._sound, self._floor = min(self._sound, self._full), self._nonce
         return self._durable
@@ -133,23 +137,23 @@ class SegmentFileWriter:
         for part in parts:
             rest = memoryview(part)
             self._position += len(rest)
-            while len(self._tail) + len(rest) >= BLOCK:
-                if self._tail:
-                    missing = BLOCK - len(self._tail)
-                    self._tail += rest[:missing]
-                    plaintext: memoryview | bytearray = self._tail
-                    rest = rest[missing:]
-                else:
+            while rest:
+                if not self._tail and len(rest) >= BLOCK:
                     plaintext, rest = rest[:BLOCK], rest[BLOCK:]
+                else:
+                    taken = min(BLOCK - self._tail, len(rest))
+                    self._tail_buffer[self._tail : self._tail + taken] = rest[:taken]
+                    self._tail += taken
+                    rest = rest[taken:]
+                    if self._tail < BLOCK:
+                        break
+                    plaintext, self._tail = self._tail_buffer, 0
                 at = filled * STORED
                 self._seal.seal_block(self._next_nonce(), self._full + filled, plaintext, batch[at : at + STORED])
-                if plaintext is self._tail:
-                    self._tail = bytearray()
                 filled += 1
                 if filled == BATCH_BLOCKS:
                     self._write(batch)
                     filled = 0
-            self._tail += rest
         if filled:
             self._write(batch[: filled * STORED])
 
