@@ -74,7 +74,7 @@ class RequestBody:
     @property
     def waiting(self) -> bool:
         """Whether a handler waits for the peer."""
-        return self._waiter is not None
+        return self._waiter is not None and not self._waiter.done()
 
     @property
     def full(self) -> bool:

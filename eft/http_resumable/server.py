@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from functools import partial
 import logging
 from pathlib import Path
@@ -21,6 +22,7 @@ _BACKLOG: Final = 1024
 _ACCEPTS_IN_ONE_GO: Final = 64
 _TLS_SHUTDOWN_S: Final = 30.0
 _CANCEL_S: Final = 5.0
+_REST_S: Final = 0.5
 _SOCKET_OPTIONS: Final = (
     (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -131,8 +133,10 @@ class HttpServer:
                 accepted, _ = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError:
-                log.exception("http.accept_failed")
+            except OSError as error:
+                # Out of descriptors or memory. The queue stays readable, so asking again at once would only burn the processor.
+                log.error("http.accept_failed", extra={"reason": errno.errorcode.get(error.errno or 0, "unknown")})
+                self._rest_from_accepting(listener)
                 return
             if self._open >= self._site.limits.connections:
                 accepted.close()
@@ -143,6 +147,15 @@ class HttpServer:
             task = asyncio.get_running_loop().create_task(self._handshake(accepted))
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
+
+    def _rest_from_accepting(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        loop.call_later(_REST_S, self._accept_again, listener)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     async def _handshake(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from pathlib import Path
 import socket
@@ -98,6 +99,37 @@ def test_a_handler_that_takes_its_time_is_not_held_against_the_peer(serve) -> No
     time.sleep(0.9)
     peer.send("def")
     assert peer.answer().text == "abcdef"
+
+
+def test_a_pause_of_the_peer_counts_only_while_a_handler_waits(serve) -> None:
+    async def handler(request: Request) -> Response:
+        first = await anext(request.body)
+        await asyncio.sleep(0.8)
+        return Response(200, (), first + b"".join([piece async for piece in request.body]))
+
+    peer = serve(handler, idle_body_s=0.3).peer()
+    peer.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
+    time.sleep(0.1)
+    peer.send("abc")
+    time.sleep(0.9)
+    peer.send("def")
+    assert peer.answer().text == "abcdef"
+
+
+def test_running_out_of_descriptors_is_survived(serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(read_all)
+    (listener,) = server.server._listeners
+    accept, failures = socket.socket.accept, [3]
+
+    def failing(self: socket.socket):
+        if self is listener and failures[0]:
+            failures[0] -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(self)
+
+    monkeypatch.setattr(socket.socket, "accept", failing)
+    assert server.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200
+    assert failures == [0]
 
 
 def test_a_peer_that_vanishes_ends_the_body_after_what_came(serve) -> None:
