@@ -32,7 +32,6 @@ UNANSWERED_BYTES = 2 * 1024 * 1024
 """Bytes of requests that may wait on a client that does not take its replies."""
 FLUSH_BYTES = 64 * 1024
 SEND_HIGH, SEND_LOW = 512 * 1024, 128 * 1024
-REFUSED_AT_A_CUT = 256
 
 
 class Channel(Protocol):
@@ -78,6 +77,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._eof = False
         self._lost = False
         self._stopped = False
+        self._farewell: EftError | None = None
         self._ended = False
 
     # What asyncssh tells
@@ -97,6 +97,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         if self._stopped:
+            self._refuse(data)
             return
         self._parser.feed(data)
         if self._working:
@@ -252,31 +253,37 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     async def _end(self) -> None:
         await self._operations.end()
-        channel, self._channel = self._channel, None
-        if channel is not None and not self._stopped:
-            channel.exit(0)
+        if self._channel is not None and not self._stopped:
+            self._channel.exit(0)
         self._host.session_ended(self)
 
     # Ending
 
     def cut(self, error: EftError) -> None:
-        """Ends the session at once. Requests that wait are refused with the error's sentence, as far as the client still
-        listens; the one that is being carried out may finish, unanswered; files that are open are kept for a resume."""
+        """Ends the session at once. Requests that wait, and those that still come, are refused with the error's sentence, as far
+        as the client listens; the one that is being carried out may finish, unanswered; open files are kept for a resume."""
         if self._stopped:
             return
         self._stopped = True
+        self._farewell = error
         if self._current is not None:
             self._send(refusal(self._current, error))
-        try:
-            for _ in range(REFUSED_AT_A_CUT):
-                if (request := self._parser.next()) is None:
-                    break
-                self._send(refusal(request.id, error))
-        except codec.Garbage:
-            log.info("sftp.refused", extra={"reason": "garbage behind a cut"})
-        self._parser.clear()
-        self._flush()
+        self._refuse(b"")
         self.proceed()
+
+    def _refuse(self, data: bytes) -> None:
+        """Tells a client that goes on sending why nothing is carried out any more, so that it stops, and hears the end."""
+        if self._farewell is None:
+            return
+        self._parser.feed(data)
+        try:
+            while not (self._sending_paused or self._host.congested) and (request := self._parser.next()) is not None:
+                self._send(refusal(request.id, self._farewell))
+        except codec.Garbage:
+            self._farewell = None
+        if self._farewell is None or self._parser.available > UNANSWERED_BYTES:
+            self._parser.clear()
+        self._flush()
 
     def _give_up(self, reason: str, *, protocol_error: bool = False) -> None:
         self._stopped = True

@@ -306,6 +306,11 @@ async def test_a_cut_refuses_what_waits_with_a_sentence_and_carries_out_nothing_
     assert [(answer.id, answer.code) for answer in answers] == [(2, 3), (3, 3), (5, 3)]
     assert all("expired" in answer.message for answer in answers)
     client.send(other)
+    assert [(answer.id, answer.code) for answer in await client.replies()] == [(5, 3)]
+    client.session.pause_writing()
+    for _ in range(30):
+        client.send(wire.write(1, b"none", 0, bytes(100_000)))
+    assert client.session._parser.available < 2 * 2**20
     assert not await client.replies()
     assert "b" not in client.directory.files
     assert client.host.ended == 1
