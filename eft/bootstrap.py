@@ -29,7 +29,7 @@ from eft.http_resumable.gate import Gate
 from eft.http_resumable.server import HttpServer, tls_context
 from eft.http_resumable.tus import PREFIX, TusFiles
 from eft.observability import SystemClock
-from eft.retention.case_system import HttpCaseSystem
+from eft.retention.ports import CaseSystem
 from eft.retention.purge import Purge
 from eft.retention.schedule import Schedule
 from eft.sftp_temp.door import SftpDoor
@@ -261,9 +261,12 @@ def _region_root(config: Config) -> Path:
     return root
 
 
-def _case_system(config: Config) -> HttpCaseSystem | None:
+def _case_system(config: Config) -> CaseSystem | None:
     if config.case_system is None:
         return None
+    # An HTTP client's imports cost 10 MiB in each worker: only where there is somebody to ask.
+    from eft.retention.case_system import HttpCaseSystem
+
     return HttpCaseSystem(config.case_system.url, config.case_system.token_file.read_text().strip())
 
 

@@ -25,10 +25,11 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="make bench", description=__doc__)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--size-mib", type=int, default=1024)
+    options.add_argument("--rss-mib", type=int, nargs="*", default=[64, 1024, 5120], help="sizes for the look at memory")
     options.add_argument("--scratch", type=Path, default=None, help="a directory on the disk to measure")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.scratch or servers.ROOT, prefix=".bench-") as scratch:
-        report = bench(Path(scratch), chosen.size_mib * MIB, chosen.rounds)
+        report = bench(Path(scratch), chosen.size_mib * MIB, chosen.rounds, chosen.rss_mib)
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-first-figures.md"
     file.write_text(report)
@@ -36,7 +37,7 @@ def main() -> None:
     print(f"Written to {file.relative_to(servers.ROOT)}")
 
 
-def bench(scratch: Path, size: int, rounds: int) -> str:
+def bench(scratch: Path, size: int, rounds: int, rss_mib: list[int]) -> str:
     source = scratch / "source"
     _fill(source, size)
     with servers.eft() as eft, servers.nginx(scratch / "nginx") as nginx, servers.openssh(scratch / "openssh") as openssh:
@@ -65,13 +66,13 @@ def bench(scratch: Path, size: int, rounds: int) -> str:
                 if attempt > 0:
                     figures[name].append(figure)
                 eft.clear()
-        return _report(figures, size, rounds, _rss_over_sizes(eft, scratch))
+        return _report(figures, size, rounds, _rss_over_sizes(eft, scratch, rss_mib))
 
 
-def _rss_over_sizes(eft: servers.Eft, scratch: Path) -> list[tuple[int, float]]:
+def _rss_over_sizes(eft: servers.Eft, scratch: Path, sizes: list[int]) -> list[tuple[int, float]]:
     """The gateway's largest resident set after a file of each size, sparse at the source."""
     seen = []
-    for mib in (64, 1024, 5120):
+    for mib in sizes:
         source = scratch / "sparse"
         with source.open("wb") as out:
             out.truncate(mib * MIB)

@@ -11,7 +11,7 @@ import re
 from urllib.parse import parse_qsl
 
 from eft.domain.attachment import Attachment
-from eft.domain.errors import DigestInvalid, DigestMismatch, EftError, Invalid, LengthInvalid, NameNotAllowed
+from eft.domain.errors import Busy, DigestInvalid, DigestMismatch, EftError, Invalid, LengthInvalid, NameNotAllowed
 from eft.domain.upload import Completeness
 from eft.transfers.intent import Intent
 from eft.transfers.reception import Reception
@@ -32,7 +32,10 @@ async def take_in(transfers: Transfers, case_id: str, intent: Intent, body: Asyn
             if reception.full:
                 await reception.ready()
         declared = intent.length is not None or intent.sha256 is not None
-        return await reception.finish(Completeness.DECLARED if declared else Completeness.CLOSED)
+        attachment = await reception.finish(Completeness.DECLARED if declared else Completeness.CLOSED)
+        if attachment is None:
+            raise Busy(10, "The file is stored whole; its digest is still being worked out.")
+        return attachment
     except DigestMismatch:
         raise
     except BaseException:

@@ -14,7 +14,9 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 
 def to_newest(conn: Connection) -> None:
     """Applies, in the connection's transaction, every revision that is missing. Raises UnsafeSetting for a newer schema."""
-    from alembic import command  # 20 MiB that no other process of a gateway needs
+    if revision(conn) == SCHEMA:
+        return
+    from alembic import command  # 20 MiB that a gateway needs once
     from alembic.config import Config
     from alembic.util import CommandError
 
@@ -31,10 +33,15 @@ def to_newest(conn: Connection) -> None:
 
 def check(conn: Connection) -> None:
     """Raises UnsafeSetting where the schema is not the one that tables.py describes."""
-    found = None
-    if inspect(conn).has_table("alembic_version"):
-        found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    found = revision(conn)
     if found != SCHEMA:
         raise UnsafeSetting(
             f"The database's schema is {found or 'missing'}; this version of eft needs {SCHEMA}.", "Upgrade the database, or eft."
         )
+
+
+def revision(conn: Connection) -> str | None:
+    """The revision that the database has, None for an empty one."""
+    if not inspect(conn).has_table("alembic_version"):
+        return None
+    return conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()

@@ -36,6 +36,7 @@ __all__ = [
     "lock",
     "of_case",
     "save",
+    "sealed",
     "segments",
     "settling_due",
     "thaw_case",
@@ -115,6 +116,12 @@ def settling_due(conn: Connection, now: datetime, limit: int = 1000) -> list[Upl
     """Settling uploads with `settles_at` at or before now, the longest due first."""
     query = select(uploads).where(uploads.c.state == UploadState.SETTLING, uploads.c.settles_at <= now)
     return _many(conn, query.order_by(uploads.c.settles_at, uploads.c.id).limit(limit))
+
+
+def sealed(conn: Connection) -> list[Upload]:
+    """Uploads that are whole and wait for their digest, the oldest first."""
+    query = select(uploads).where(uploads.c.state == UploadState.SEALED)
+    return _many(conn, query.order_by(uploads.c.created_at, uploads.c.id))
 
 
 def expiring(conn: Connection, now: datetime, limit: int = 1000) -> list[Upload]:

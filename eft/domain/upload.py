@@ -45,13 +45,14 @@ TRANSITIONS: dict[UploadState, frozenset[UploadState]] = {
             UploadState.EXPIRED,
         }
     ),
-    UploadState.SEALED: frozenset({UploadState.PUBLISHED, UploadState.REFUSED}),
+    UploadState.SEALED: frozenset({UploadState.PUBLISHED, UploadState.REFUSED, UploadState.EXPIRED}),
     UploadState.FROZEN: frozenset({UploadState.RECEIVING, UploadState.EXPIRED}),
-    UploadState.REFUSED: frozenset({UploadState.RECEIVING, UploadState.PUBLISHED, UploadState.EXPIRED}),
+    UploadState.REFUSED: frozenset({UploadState.RECEIVING, UploadState.PUBLISHED, UploadState.FROZEN, UploadState.EXPIRED}),
     UploadState.PUBLISHED: frozenset(),
     UploadState.EXPIRED: frozenset(),
 }
-"""The whole state machine. A refused upload goes on when damaged parts are sent again; staff may release it."""
+"""The whole state machine. A sealed upload is whole and durable, and waits for its digest to be read back. A refused one goes on
+when damaged parts are sent again; staff may release it."""
 
 UNFINISHED = frozenset({UploadState.RECEIVING, UploadState.SETTLING, UploadState.SEALED, UploadState.FROZEN, UploadState.REFUSED})
 

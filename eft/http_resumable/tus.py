@@ -219,8 +219,8 @@ class TusFiles:
     async def _end_part(self, reception: Reception) -> Headers:
         """Everything that came is durable, and the file published if it is whole; the headers that say so."""
         if reception.offset == reception.length:
-            attachment = await reception.finish(Completeness.DECLARED)
-            return Headers((("Upload-Offset", str(attachment.size)),))
+            await reception.finish(Completeness.DECLARED)
+            return Headers((("Upload-Offset", str(reception.offset)),))
         durable = await reception.commit()
         return Headers((("Upload-Offset", str(durable)), ("Upload-Expires", http_date(reception.expires_at))))
 
