@@ -13,7 +13,11 @@ from eft.http_resumable.headers import TOKEN, Headers
 from eft.http_resumable.limits import Limits
 from eft.http_resumable.refusals import Refusal, malformed
 
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?")
+_CHUNK_LINE = re.compile(
+    rb"([0-9A-Fa-f]{1,15})"
+    rb"(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|\"[\t\x20\x21\x23-\x5b\x5d-\x7e]*\"))?)*"
+)
+"""A size, and extensions of the plainest form; those with blanks or escapes nobody sends, and readers disagree on them."""
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _CRLF: Final = b"\r\n"
 
