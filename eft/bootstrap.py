@@ -31,6 +31,7 @@ from eft.http_resumable.tus import PREFIX, TusFiles
 from eft.observability import SystemClock
 from eft.retention.ports import CaseSystem
 from eft.retention.purge import Purge
+from eft.retention.rotation import KeyRotation
 from eft.retention.schedule import Schedule
 from eft.sftp_temp.door import SftpDoor
 from eft.sftp_temp.host_keys import fingerprints
@@ -66,6 +67,7 @@ class Services:
     accounts: TemporaryAccounts
     tokens: Tokens
     purge: Purge
+    rotation: KeyRotation
 
 
 @asynccontextmanager
@@ -93,6 +95,7 @@ async def services(config: Config) -> AsyncIterator[Services]:
             accounts=accounts,
             tokens=Tokens(database=database, clock=clock, region=config.region.name, regions=config.regions),
             purge=Purge(database=database, keys=keys, segments=segments, clock=clock, case_system=_case_system(config)),
+            rotation=KeyRotation(database=database, keys=keys, clock=clock),
         )
     finally:
         accounts.close()
@@ -176,6 +179,7 @@ class Gateway:
             accounts=made.accounts,
             tokens=made.tokens,
             purge=made.purge,
+            rotation=made.rotation,
         )
         root = _region_root(config)
         directory = Directory(resources, self._transfers, settle_s=config.uploads.settle_s, space=lambda: _space(root))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from eft.bootstrap import Services, create_keys, keys_out_of_reach
-from eft.cli.acting import act
+from eft.cli.acting import act, operator
 from eft.cli.command import Group, show, with_config
 from eft.config import Config
 from eft.storage.ports import KeyReport
@@ -88,13 +88,13 @@ def export(config: Config, file: Path) -> None:
 def rotate(config: Config) -> None:
     """Seal every key anew under a new master key, and destroy the old one: old copies of the key store cannot be read any more.
 
-    Run it weekly, and copy the master key file afterwards. Workers may be running.
+    A gateway does it by itself every week. Workers may be running.
 
     \b
     Example:
       eft keys rotate
     """
-    generation = act(config, lambda services: asyncio.to_thread(services.keys.rotate))
+    generation = act(config, lambda services: services.rotation.rotate(operator()))
     show({"generation": generation}, f"The keys are sealed under generation {generation}; the ones before are destroyed.")
 
 

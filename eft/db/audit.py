@@ -76,6 +76,12 @@ def page(conn: Connection, cursor: str | None, limit: int, *, case_id: str | Non
     return kept, cursors.encode(kept[-1].at, str(kept[-1].id)) if len(rows) > len(kept) else None
 
 
+def last_at(conn: Connection, action: str) -> datetime | None:
+    """When that was last done, None if never."""
+    query = select(audit.c.at).where(audit.c.action == action).order_by(audit.c.id.desc()).limit(1)
+    return conn.execute(query).scalar_one_or_none()
+
+
 def _row_id(cursor: str) -> int:
     _, key = cursors.decode(cursor)
     if not (key.isdecimal() and len(key) <= 18):

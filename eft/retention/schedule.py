@@ -12,7 +12,8 @@ from eft.accounts.tokens import Tokens
 from eft.db import leases
 from eft.db.engine import Database
 from eft.domain.clock import Clock
-from eft.retention.purge import Purge
+from eft.retention.purge import RETENTION_JOB, Purge
+from eft.retention.rotation import KeyRotation
 
 LEASE = "retention"
 LEASE_S = 6.0
@@ -20,6 +21,7 @@ RENEW_S = 2.0
 
 PURGE_EVERY_S = 30.0
 TOKENS_EVERY_S = 3600.0
+ROTATION_LOOK_EVERY_S = 600.0
 
 JUMP_S = 1.5
 """The wall clock and the monotonic one came apart by so much since the last look: somebody has set it."""
@@ -28,11 +30,19 @@ log = logging.getLogger(__name__)
 
 
 class Schedule:
-    """Erases passwords that are over and purges what is due. One worker at a time does it, by a lease in the database;
-    `holder` is this worker's name. Everything here may also be done twice."""
+    """Erases passwords that are over, purges what is due, rotates the master key weekly. One worker at a time does it, by a
+    lease in the database; `holder` is this worker's name. Everything here may also be done twice."""
 
     def __init__(
-        self, *, database: Database, clock: Clock, holder: str, accounts: TemporaryAccounts, tokens: Tokens, purge: Purge
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        holder: str,
+        accounts: TemporaryAccounts,
+        tokens: Tokens,
+        purge: Purge,
+        rotation: KeyRotation,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -40,6 +50,8 @@ class Schedule:
         self._accounts = accounts
         self._tokens = tokens
         self._purge = purge
+        self._rotation = rotation
+        self._rotation_at = float("-inf")
         self._asked_at = float("-inf")
         self._leads = False
         self._drift: float | None = None
@@ -57,6 +69,9 @@ class Schedule:
         if now - self._tokens_at >= TOKENS_EVERY_S:
             self._tokens_at = now
             await self._attempt("tokens", self._tokens.forget_expired())
+        if jumped or now - self._rotation_at >= ROTATION_LOOK_EVERY_S:
+            self._rotation_at = now
+            await self._attempt("rotation", self._rotation.run_due(RETENTION_JOB))
         idle = self._purging is None or self._purging.done()
         if idle and (jumped or now - self._purged_at >= PURGE_EVERY_S):
             self._purged_at = now

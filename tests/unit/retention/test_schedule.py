@@ -6,6 +6,7 @@ from datetime import timedelta
 from eft.domain.account import LIFETIME
 from eft.domain.case import RETENTION, PurgeState, SubStatus
 from eft.retention.purge import Purge
+from eft.retention.rotation import EVERY, KeyRotation
 from eft.retention.schedule import PURGE_EVERY_S, Schedule
 from tests.fixtures.services import STAFF, START, Services
 
@@ -23,6 +24,7 @@ def schedule_of(services: Services, holder: str = "one") -> Schedule:
         accounts=services.accounts,
         tokens=services.tokens,
         purge=purge,
+        rotation=KeyRotation(database=services.database, keys=services.keys, clock=services.clock),
     )
 
 
@@ -134,3 +136,17 @@ async def test_a_job_that_fails_keeps_no_other_from_its_turn(services: Services)
     schedule._accounts.erase_due = fails  # type: ignore[method-assign]
     await tick(services, schedule)
     assert await purge_state(services) is PurgeState.PURGED
+
+
+async def test_the_master_key_is_rotated_a_week_after_the_last_time(services: Services) -> None:
+    schedule = schedule_of(services)
+    await tick(services, schedule)
+    before = services.keys.check().generation
+    services.clock.advance(EVERY - timedelta(seconds=10))
+    await tick(services, schedule)
+    assert services.keys.check().generation == before
+    services.clock.advance(timedelta(minutes=11))
+    await tick(services, schedule)
+    assert services.keys.check().generation == before + 1
+    await tick(services, schedule, seconds=3)
+    assert services.keys.check().generation == before + 1
