@@ -68,6 +68,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._channel: Channel | None = None
         self._out: list[bytes] = []
         self._out_bytes = 0
+        self._flushing = False
         self._greeted = False
         self._working = False
         self._pumping = False
@@ -186,8 +187,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._give_up("That is not SFTP version 3.", protocol_error=True)
             return None
         finally:
-            self._flush()
             self._pumping = False
+            self._flush_soon()
 
     def _answer(self, request: requests.Request) -> bytes | Coroutine[Any, Any, bytes]:
         if not self._greeted:
@@ -221,7 +222,14 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if self._out_bytes >= FLUSH_BYTES:
             self._flush()
 
+    def _flush_soon(self) -> None:
+        """Sends when everything that the peer's last bytes held has been looked at: one SSH packet for many replies."""
+        if self._out_bytes and not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
     def _flush(self) -> None:
+        self._flushing = False
         if not self._out_bytes:
             self._out.clear()
             return
@@ -253,6 +261,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     async def _end(self) -> None:
         await self._operations.end()
+        self._flush()
         if self._channel is not None and not self._stopped:
             self._channel.exit(0)
         self._host.session_ended(self)

@@ -40,7 +40,7 @@ async def test_a_larger_file_with_every_cipher_that_is_offered(tmp_path: Path) -
     (tmp_path / "big").write_bytes(data)
     async with opened() as door:
         client = OpenSsh(tmp_path, door.port)
-        for cipher in ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr"):
+        for cipher in ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr"):
             ended = await client.sftp(f"put {tmp_path}/big", f"get big {tmp_path}/back", extra=("-c", cipher))
             assert ended.code == 0, ended.said
             assert bytes(door.directory.files["big"].data) == data
