@@ -13,11 +13,10 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises StorageFull or StorageFailed for an OSError inside; a file that exists, or does not, passes as it is, since those
-    answer a question."""
+    """Raises StorageFull or StorageFailed for an OSError inside. FileExistsError passes as it is: it answers a question."""
     try:
         yield
-    except (FileExistsError, FileNotFoundError):
+    except FileExistsError:
         raise
     except OSError as error:
         raise (StorageFull() if error.errno in _FULL else StorageFailed()) from error

@@ -96,9 +96,9 @@ class RegionFiles:
 
     def close(self) -> None:
         """Idempotent. Files that are open stay so."""
-        if self._root >= 0:
-            os.close(self._root)
-            self._root = -1
+        descriptor, self._root = self._root, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def create(self, where: Where) -> File:
         with self._parent(where) as parent:
@@ -234,6 +234,6 @@ class RegionFile:
         os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)

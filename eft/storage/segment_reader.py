@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from eft.domain.errors import NotFound, Tampered
@@ -200,4 +201,5 @@ class SegmentFileReader:
                 self._seal.open_block(block, stored[at : at + STORED], plain[to : to + BLOCK])
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()

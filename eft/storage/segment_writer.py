@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 
 from eft.domain.errors import StorageFailed
@@ -130,7 +131,8 @@ class SegmentFileWriter:
     def close(self) -> None:
         if self._state is not _State.CLOSED:
             self._state = _State.CLOSED
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
 
     def _seal_full_blocks(self, parts: Sequence[bytes | memoryview], batch: memoryview) -> None:
         filled = 0

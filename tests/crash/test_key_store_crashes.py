@@ -16,6 +16,7 @@ from eft.storage.key_format import CHUNK, HALF, Kind, half_at
 from eft.storage.keys import SlotFileKeyStore
 from eft.storage.master_key import MasterKeyFile
 from eft.storage.ports import Tombstone
+from eft.storage.segment_format import PAGE
 from tests.crash.lossy_files import Faults, LossyFiles, PowerCut
 from tests.crash.nonces import watched_nonces
 
@@ -185,6 +186,56 @@ def test_a_rotation_cut_at_any_step_is_finished_by_the_next() -> None:
             assert not store.check().rotating
         steps += 1
     assert steps > 10
+
+
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_a_rotation_with_damaged_copies_survives_pages_that_turn_to_rubbish(damaged: int) -> None:
+    """One copy of a slot and of the header is bad already: the good one is never the first to be written."""
+    rng = random.Random(damaged)
+    original = new_place(rng)
+    run = Run(rng, original, Model())
+    for action in (run.create, run.create, run.put, run.create, run.destroy):
+        action()
+    file = original.open(("keys", "slots"), writable=True)
+    for at in (damaged * PAGE, half_at(sorted(run.model.keys)[0], damaged)):
+        file.write_at(rng.randbytes(HALF), at)
+    file.sync()
+    steps = 0
+    while True:
+        disk = original.crash(rng, Faults(cut_at=steps // 4))
+        try:
+            opened(disk).rotate()
+        except PowerCut:
+            pass
+        else:
+            break
+        for _ in range(10):
+            check(opened(disk.crash(rng, garble=True)), run.model.copy())
+        steps += 1
+    assert steps > 40
+
+
+def test_a_destruction_cut_half_way_counts_and_is_completed_at_the_next_start() -> None:
+    seen = set()
+    for steps in range(4):
+        for seed in range(20):
+            rng = random.Random(seed)
+            files = new_place(rng)
+            store = opened(files)
+            slot = store.create_case_key("c" * 32)
+            files.faults.cut_at = files.operations + steps
+            with suppress(PowerCut):
+                store.destroy_case_key(slot, "c" * 32, AT)
+            disk = files.crash(rng)
+            keys_left = len(sealed_in(disk))
+            seen.add(keys_left)
+            stones = opened(disk).tombstones()
+            assert stones == ([] if keys_left == 2 else [Tombstone("c" * 32, AT)])
+            if stones:
+                assert sealed_in(disk.crash(rng)) == []
+                with pytest.raises(Purged):
+                    opened(disk).case_key(slot, "c" * 32)
+    assert seen == {0, 1, 2}
 
 
 def test_the_making_of_a_key_store_cut_at_any_step_can_be_repeated() -> None:
