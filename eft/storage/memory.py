@@ -23,7 +23,6 @@ class _Segment:
     start: int
     durable: bytearray = field(default_factory=bytearray)
     digest: bytes | None = None
-    commits: int = 0
 
 
 class MemoryWriter:
@@ -54,7 +53,6 @@ class MemoryWriter:
             raise ValueError("the digest state is too long for a commit record")
         self._segment.durable += self._pending
         self._segment.digest = digest
-        self._segment.commits += 1
         self._pending = bytearray()
         return self.durable
 
