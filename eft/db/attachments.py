@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, up
 
 from eft.db import cursors
 from eft.db.rows import record, values
-from eft.db.tables import attachments
+from eft.db.tables import attachments, cases
 from eft.domain.attachment import TRANSITIONS, Attachment, AttachmentState
+from eft.domain.case import PurgeState
 from eft.domain.errors import NotFound
 from eft.domain.upload import Source
 
@@ -31,6 +32,13 @@ def page(conn: Connection, case_id: str, cursor: str | None, limit: int) -> tupl
     rows = conn.execute(cursors.page(query, attachments.c.received_at, attachments.c.id, cursor, limit)).all()
     kept = [record(Attachment, row) for row in rows[: cursors.bounded(limit)]]
     return kept, cursors.encode(kept[-1].received_at, kept[-1].id) if len(rows) > len(kept) else None
+
+
+def dying(conn: Connection) -> list[str]:
+    """The ids of attachments whose deletion has begun and was not seen to its end, outside a purge, which has its own way."""
+    alive = select(cases.c.id).where(cases.c.purge == PurgeState.NONE)
+    query = select(attachments.c.id).where(attachments.c.state == AttachmentState.TOMBSTONED, attachments.c.case_id.in_(alive))
+    return [attachment_id for (attachment_id,) in conn.execute(query)]
 
 
 def of_case(conn: Connection, case_id: str) -> list[Attachment]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
 from eft.db.rows import record, values
 from eft.db.tables import attachments, cases, uploads
@@ -53,9 +53,12 @@ def file_references(conn: Connection, file_upload_id: str, file_epoch: int) -> i
 
 
 def live_held(conn: Connection) -> list[tuple[str, str | None]]:
-    """(upload id, holder) of every upload with an open segment: one is being written, or its writer died."""
-    query = select(uploads.c.id, uploads.c.holder).join(table, table.c.upload_id == uploads.c.id).where(table.c.end.is_(None))
-    return [(upload_id, holder) for upload_id, holder in conn.execute(query.distinct().order_by(uploads.c.id))]
+    """(upload id, holder) of every upload with an open segment, and of every settling one that somebody has opened again: it is
+    being written, or its writer died."""
+    being_written = uploads.c.id.in_(select(table.c.upload_id).where(table.c.end.is_(None)))
+    opened_again = and_(uploads.c.state == UploadState.SETTLING, uploads.c.holder.is_not(None))
+    query = select(uploads.c.id, uploads.c.holder).where(or_(being_written, opened_again))
+    return [(upload_id, holder) for upload_id, holder in conn.execute(query.order_by(uploads.c.id))]
 
 
 def discardable(conn: Connection) -> list[str]:

@@ -113,8 +113,10 @@ def by_name(conn: Connection, case_id: str, name: str, source: Source) -> Upload
 
 
 def settling_due(conn: Connection, now: datetime, limit: int = 1000) -> list[Upload]:
-    """Settling uploads with `settles_at` at or before now, the longest due first."""
-    query = select(uploads).where(uploads.c.state == UploadState.SETTLING, uploads.c.settles_at <= now)
+    """Settling uploads with `settles_at` at or before now that nobody has opened again, the longest due first."""
+    query = select(uploads).where(
+        uploads.c.state == UploadState.SETTLING, uploads.c.settles_at <= now, uploads.c.holder.is_(None)
+    )
     return _many(conn, query.order_by(uploads.c.settles_at, uploads.c.id).limit(limit))
 
 

@@ -137,10 +137,18 @@ async def open_upload(resources: Resources, upload: Upload) -> Content:
     if upload.inline is None and upload.offset == 0:
         return Content(resources, "", b"", (), 0)
     case, key = await _case_and_key(resources, upload.case_id)
-    if upload.inline is not None:
-        plain = open_inline(key, resources.region, case.uid, upload.id, upload.inline)
+    plain = await content_of_row(resources, upload)
+    if plain is not None and len(plain) >= upload.offset:  # otherwise it was opened again, and segments have it and more
         return Content(resources, case.uid, key, (), len(plain), inline=plain)
     return Content(resources, case.uid, key, upload.segments, upload.offset)
+
+
+async def content_of_row(resources: Resources, upload: Upload) -> bytes | None:
+    """The small content that is sealed in the upload's row, None where there is none. Raises KeyUnavailable, Tampered."""
+    if upload.inline is None:
+        return None
+    case, key = await _case_and_key(resources, upload.case_id)
+    return open_inline(key, resources.region, case.uid, upload.id, upload.inline)
 
 
 async def read_attachment(resources: Resources, attachment: Attachment, start: int, stop: int) -> AsyncIterator[bytes]:

@@ -186,7 +186,7 @@ class Directory:
             return await self._transfers.content(await self._transfers.attachment(entry.attachment_id, case_id=case_id))
         if entry.upload_id is not None:
             hold = self._transfers.holders.hold_of(entry.upload_id)
-            if hold is not None and hold.offset > hold.durable:
+            if hold is not None and hold.offset > hold.safe:
                 await hold.commit()
             return await self._transfers.content(await self._transfers.upload(entry.upload_id, case_id=case_id))
         raise NotFound
@@ -237,7 +237,8 @@ class Directory:
         row = uploads.lock(conn, upload_id)
         if row is None or row.state is not UploadState.SETTLING or row.settles_at is None:
             return False
-        uploads.save(conn, dataclasses.replace(row, settles_at=self._r.clock.now()))
+        # Whoever has it open is displaced.
+        uploads.save(conn, dataclasses.replace(row, settles_at=self._r.clock.now(), holder=None, epoch=row.epoch + 1))
         return True
 
     def _rename_one(self, conn: Connection, case_id: str, old: str, new: str, now: datetime) -> None:

@@ -13,48 +13,54 @@ or we see the taker.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from eft.db import uploads
 from eft.db.engine import Connection
-from eft.domain.case import Case, CaseStatus, PurgeState
+from eft.domain.case import Case
 from eft.domain.digests import PartChecksum, RunningDigest
-from eft.domain.errors import (
-    AlreadyFinished,
-    CaseClosed,
-    CasePurging,
-    ChecksumMismatch,
-    EftError,
-    LengthInvalid,
-    NotFound,
-    StorageFailed,
-    UploadExpired,
-    WriterDisplaced,
-)
-from eft.domain.upload import SegmentFacts, Upload, UploadState
+from eft.domain.errors import ChecksumMismatch, EftError, LengthInvalid, StorageFailed, WriterDisplaced
+from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.ports import SegmentId, SegmentWriter
+from eft.transfers.hold_rows import add_segment, check_fence, record_end
 from eft.transfers.intent import BATCH, FULL, Intent
-from eft.transfers.resources import Resources, ensure_case_key, lock_open_case
+from eft.transfers.resources import Resources
 
 
 class Hold:
     """See the module. `offset` is what was offered, `durable` what may be acknowledged; both in bytes of plaintext."""
 
-    def __init__(self, resources: Resources, upload: Upload, case: Case, intent: Intent, digest: RunningDigest | None) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        upload: Upload,
+        case: Case,
+        intent: Intent,
+        digest: RunningDigest | None,
+        *,
+        inherited: bytes = b"",
+        origin: str | None = None,
+    ) -> None:
+        """`inherited`: what the file begins with and a row has already, so that it need not be stored unless more comes.
+        `origin`: the attachment whose segments the upload begins with."""
         self._r = resources
         self.upload = upload
         self.case = case
         self.intent = intent
         self.durable = upload.offset
-        self.offset = upload.offset
+        self.offset = upload.offset + len(inherited)
+        self._inherited = inherited
+        self._origin = origin
+        self._began_at = self.offset
         self.durable_at: datetime = resources.clock.now()
         self.digest = digest
         self._durable_digest = digest.copy() if digest is not None else None
         self.segment: SegmentFacts | None = None
         self._writer: SegmentWriter | None = None
-        self._pending: list[bytes | memoryview] = []
-        self._pending_bytes = 0
+        self._pending: list[bytes | memoryview] = [inherited] if inherited else []
+        self._pending_bytes = len(inherited)
         self._moving = 0
         self._committed_at = resources.clock.monotonic()
         self._checksum: PartChecksum | None = None
@@ -70,6 +76,16 @@ class Hold:
     def is_stored(self) -> bool:
         """Whether the database knows of the upload."""
         return self.upload.epoch > 0
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing was added to what the file had before."""
+        return self.offset == self._began_at
+
+    @property
+    def safe(self) -> int:
+        """Bytes of the file that may be acknowledged: what is durable here, or in the row that it inherits from."""
+        return max(self.durable, len(self._inherited))
 
     @property
     def full(self) -> bool:
@@ -137,28 +153,31 @@ class Hold:
             except EftError as error:
                 self._fail(error)
                 raise
-        return self.durable
+        return self.safe
 
     async def rollback(self) -> int:
         """Everything past the durable offset is forgotten. Returns the durable offset."""
         async with self._lane:
             await self._roll_back()
-        return self.durable
+        return self.safe
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Nothing moves meanwhile: no batch, no commit on time."""
+        async with self._lane:
+            yield
 
     def content_in_memory(self) -> bytes:
-        """All bytes of a file that is in memory only, for sealing it into its row. The part is verified first.
+        """All bytes of a file that is in memory only, for sealing it into its row, while `alone`. The part is verified first.
 
         Raises ChecksumMismatch; then the part is gone.
         """
         content = b"".join(self._pending)
         checksum, self._checksum = self._checksum, None
         if checksum is not None:
-            checksum.update(content)
+            checksum.update(content[len(self._inherited) :])
             if not checksum.matches(self._expected):
-                self._pending.clear()
-                self._pending_bytes = 0
-                self.offset = self.durable
-                self._stop_timer()
+                self._forget_pending()
                 raise ChecksumMismatch
         return content
 
@@ -176,10 +195,14 @@ class Hold:
             self._pending.clear()
             self._pending_bytes = 0
             if self.segment is not None or (self.is_stored and self.upload.holder is not None):
-                await self._r.database.write(self._record_end)
+                await self._record_end()
+                self.mark_ended()
 
     def mark_ended(self) -> None:
-        """Another transaction has recorded this segment's end; closing need not."""
+        """Another transaction has recorded this segment's end; closing need not, and nothing is stored any more."""
+        self._stop_timer()
+        self._pending.clear()
+        self._pending_bytes = 0
         self.segment = None
         self.upload = replace(self.upload, holder=None)
 
@@ -200,6 +223,9 @@ class Hold:
                         await self._make_durable()
         except EftError as error:
             self._fail(error)
+        except Exception:  # a bug: who waits for room must not wait for ever
+            self._fail(StorageFailed())
+            raise
         finally:
             self._drainer = None
             if self._pending and self.failure is None and self._timer is None:
@@ -225,6 +251,9 @@ class Hold:
                     await self._make_durable()
         except EftError as error:
             self._fail(error)
+        except Exception:  # as in `_drain`
+            self._fail(StorageFailed())
+            raise
         finally:
             self._drainer = None
             if self._pending_bytes >= BATCH and self.failure is None:
@@ -266,7 +295,7 @@ class Hold:
         for part in parts:
             if self.digest is not None:
                 self.digest.update(part)
-            if self._checksum is not None:
+            if self._checksum is not None and part is not self._inherited:
                 self._checksum.update(part)
         self._writer.append(parts)
 
@@ -277,15 +306,18 @@ class Hold:
             raise ChecksumMismatch
 
     async def _roll_back(self) -> None:
-        self._stop_timer()
         self._checksum = None
-        self._pending.clear()
-        self._pending_bytes = 0
         if self._writer is not None:
             await self._r.run(self._writer.rollback)
         self.digest = self._durable_digest.copy() if self._durable_digest is not None else None
-        self.offset = self.durable
+        self._forget_pending()
         self._room.set()
+
+    def _forget_pending(self) -> None:
+        self._stop_timer()
+        self._pending = [self._inherited] if self._inherited and not self.durable else []
+        self._pending_bytes = sum(map(len, self._pending))
+        self.offset = self.safe
 
     async def _make_durable(self, *, fenced: bool = True) -> None:
         writer = self._writer
@@ -294,80 +326,37 @@ class Hold:
             try:
                 reached = await self._r.run(writer.commit, digest)
             except StorageFailed:
-                await self._end_failed_segment()
+                # After a failed fsync the segment's later commits must never count, whatever the page cache says.
+                await self._record_end()
+                self.segment = None
                 raise
             if fenced:
-                await self._check_fence()
+                await check_fence(self._r, self.upload)
             self.durable = reached
             self._durable_digest = self.digest.copy() if self.digest is not None else None
             self.durable_at = self._r.clock.now()
             self._stop_timer()
         elif self.is_stored and fenced:
-            await self._check_fence()
+            await check_fence(self._r, self.upload)
         self._committed_at = self._r.clock.monotonic()
-
-    async def _check_fence(self) -> None:
-        fence = await self._r.database.read(lambda conn: uploads.fence(conn, self.upload.id))
-        if fence is None:
-            raise NotFound
-        if fence.epoch != self.upload.epoch:
-            raise WriterDisplaced
-        if fence.case_purge is not PurgeState.NONE:
-            raise CasePurging
-        if fence.state is UploadState.EXPIRED:
-            raise UploadExpired
-        if fence.state is UploadState.FROZEN or fence.case_status is CaseStatus.CLOSED:
-            raise CaseClosed
-        if fence.state is not UploadState.RECEIVING:
-            raise AlreadyFinished
 
     async def _open_segment(self) -> None:
         """A new segment from the durable offset on: first its row, then its file, so that no file is without a row."""
-        self.case, self.upload, facts, key = await self._r.database.write(self._add_segment)
+
+        def work(conn: Connection) -> tuple[Case, Upload, SegmentFacts, bytes]:
+            return add_segment(conn, self._r, self.upload, self.durable, actor=self.intent.actor, origin=self._origin)
+
+        self.case, stored, facts, key = await self._r.database.write(work)
+        # What else was told of the upload meanwhile stands.
+        self.upload = replace(self.upload, state=stored.state, epoch=stored.epoch, holder=stored.holder)
         segment_id = SegmentId(self.case.uid, facts.file_upload_id, facts.file_epoch)
         self._writer = await self._r.run(self._r.segments.create, segment_id, key, facts.start)
         self.segment = facts
 
-    def _add_segment(self, conn: Connection) -> tuple[Case, Upload, SegmentFacts, bytes]:
-        case = lock_open_case(conn, self.upload.case_id)
-        key = ensure_case_key(conn, self._r.keys, case)
-        if self.is_stored:
-            epoch = self.upload.epoch
-            fence = uploads.fence(conn, self.upload.id)
-            if fence is None or fence.epoch != epoch:
-                raise WriterDisplaced
-            upload = self.upload
-        else:
-            epoch = 1
-            upload = replace(self.upload, epoch=epoch, holder=self._r.bus.worker)
-            uploads.insert(conn, upload)
-            self._r.record(
-                conn, self.intent.actor, "upload.create", case.id, upload.id, at=upload.created_at, source=upload.source
-            )
-        if upload.segments:
-            epoch = max(epoch, upload.segments[-1].epoch + 1)
-            if epoch != upload.epoch:
-                upload = replace(upload, epoch=epoch)
-                uploads.save(conn, upload)
-        facts = SegmentFacts(
-            upload_id=upload.id, epoch=epoch, start=self.durable, end=None, file_upload_id=upload.id, file_epoch=epoch
+    async def _record_end(self) -> None:
+        await self._r.database.write(
+            lambda conn: record_end(conn, self._r, self.upload, self.segment, self.durable, self.durable_at)
         )
-        uploads.add_segment(conn, facts)
-        return case, upload, facts, key
-
-    async def _end_failed_segment(self) -> None:
-        """After a failed fsync the segment's later commits must never count, whatever the page cache says."""
-        await self._r.database.write(self._record_end)
-        self.segment = None
-
-    def _record_end(self, conn: Connection) -> None:
-        row = uploads.lock(conn, self.upload.id)
-        if row is None or row.epoch != self.upload.epoch:
-            return
-        if self.segment is not None:
-            uploads.end_segment(conn, self.upload.id, self.segment.epoch, self.durable)
-        expires_at = max(row.expires_at, self.durable_at + self._r.settings.expire_after)
-        uploads.save(conn, replace(row, offset=self.durable, holder=None, expires_at=expires_at))
 
     def _fail(self, error: EftError) -> None:
         if not isinstance(error, ChecksumMismatch):

@@ -25,7 +25,7 @@ from eft.domain.errors import (
 )
 from eft.domain.upload import SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
-from eft.transfers.content import open_upload
+from eft.transfers.content import content_of_row
 from eft.transfers.hold import Hold
 from eft.transfers.intent import Intent
 from eft.transfers.publication import Publication
@@ -48,9 +48,19 @@ class Holders:
     def expiry_after(self, instant: datetime) -> datetime:
         return instant + self._r.settings.expire_after
 
-    def begin(self, upload: Upload, case: Case, intent: Intent, digest: RunningDigest | None) -> Reception:
-        """A reception of an upload that nobody else knows of yet; it may begin with another's segments, `[0, upload.offset)`."""
-        return self._receive(Hold(self._r, upload, case, intent, digest))
+    def begin(
+        self,
+        upload: Upload,
+        case: Case,
+        intent: Intent,
+        digest: RunningDigest | None,
+        *,
+        inherited: bytes = b"",
+        origin: str | None = None,
+    ) -> Reception:
+        """A reception of an upload that nobody else knows of yet. It may begin as the attachment `origin`: with its segments,
+        `[0, upload.offset)`, or with its small content."""
+        return self._receive(Hold(self._r, upload, case, intent, digest, inherited=inherited, origin=origin))
 
     def pending(self, case_id: str) -> list[Hold]:
         """Holds of a case that the database does not know of yet."""
@@ -73,16 +83,26 @@ class Holders:
         """
         async with self._taking_lock(upload_id):
             hold = await self._own(upload_id, case_id)
-            resettle_s = None
             if hold is None:
-                was, hold = await self._take_over(upload_id, case_id, intent)
-                if was.state is UploadState.SETTLING and was.settles_at is not None:
-                    resettle_s = max((was.settles_at - self._r.clock.now()).total_seconds(), 0.0)
-            return self._receive(hold, resettle_s=resettle_s)
+                hold = await self._take_over(upload_id, case_id, intent)
+            return self._receive(hold)
+
+    async def take_from_dead(self, upload_id: str, case_id: str, writer: str | None) -> Reception | None:
+        """The same, unless somebody has taken it since it was seen to be held by `writer`, who is dead: then None."""
+        async with self._taking_lock(upload_id):
+            if upload_id in self._holds:
+                return None
+            with suppress(WriterDisplaced):
+                return self._receive(await self._take_over(upload_id, case_id, None, dead=(writer,)))
+        return None
 
     async def rest(self, hold: Hold) -> None:
-        """Nobody adds to the upload for now: what came is committed, the hold lingers for the next request."""
+        """Nobody adds to the upload for now: what came is committed, the hold lingers for the next request. One that added
+        nothing to a finished or closed file was never there."""
         self._current.pop(hold.upload.id, None)
+        if hold.is_untouched and (not hold.is_stored or hold.upload.state is UploadState.SETTLING):
+            await self.drop(hold)
+            return
         if hold.failure is None:
             if hold.has_checksum:
                 await hold.rollback()
@@ -162,8 +182,8 @@ class Holders:
         await self.drop(hold)
         return None
 
-    def _receive(self, hold: Hold, *, resettle_s: float | None = None) -> Reception:
-        reception = Reception(self, hold, resettle_s=resettle_s)
+    def _receive(self, hold: Hold) -> Reception:
+        reception = Reception(self, hold)
         self._holds[hold.upload.id] = hold
         self._current[hold.upload.id] = reception
         return reception
@@ -195,68 +215,59 @@ class Holders:
 
     # Between workers.
 
-    async def _take_over(self, upload_id: str, case_id: str, intent: Intent | None) -> tuple[Upload, Hold]:
+    async def _take_over(
+        self, upload_id: str, case_id: str, intent: Intent | None, *, dead: tuple[str | None] | None = None
+    ) -> Hold:
+        """`dead`: the writer that it is taken from, where it must be nobody else. Raises WriterDisplaced if it is."""
         found, case = await self.find(upload_id, case_id)
         self.check_may_receive(found, case)
         if found.holder is not None and found.holder != self._r.bus.worker:
             await self._r.bus.ask_to_let_go(found.holder, upload_id, self._r.settings.release_s)
         stored = await self._r.run(self._r.segments.epochs, case.uid, upload_id)
 
-        def claim(conn: Connection) -> tuple[Upload, Upload, Case]:
+        def claim(conn: Connection) -> tuple[Upload, Case]:
             locked = lock_open_case(conn, case_id)
             row = uploads.lock(conn, upload_id)
             if row is None:
                 raise NotFound
             self.check_may_receive(row, locked)
+            if dead is not None and row.holder != dead[0]:
+                raise WriterDisplaced
             claimed = replace(
                 row,
                 epoch=max(row.epoch, *stored, 0) + 1,
                 holder=self._r.bus.worker,
-                state=UploadState.RECEIVING,
-                settles_at=None,
-                sha256=None,
                 expires_at=max(row.expires_at, self.expiry_after(self._r.clock.now())),
             )
             uploads.save(conn, claimed)
-            return row, claimed, locked
+            return claimed, locked
 
-        was, claimed, case = await self._r.database.write(claim)
+        claimed, case = await self._r.database.write(claim)
         settled, digest = await self.settle_segments(claimed, case)
         content = await self._inline_content(settled)
         if content is not None:
-            settled, digest = replace(settled, offset=0, segments=()), RunningDigest()
+            digest = RunningDigest()
         elif settled.inline is not None:
             settled = replace(settled, inline=None)
         final = settled
-        if claimed.segments or claimed.inline is not None:
+        if settled.segments != claimed.segments or settled.inline != claimed.inline:
             await self._r.database.write(lambda conn: self._record_takeover(conn, final))
         by = intent or Intent(name=final.name, source=final.source, actor=Actor(final.actor), modified_at=final.modified_at)
-        hold = Hold(self._r, final, case, by, digest)
-        if content:
-            hold.offer(content)
-            await hold.commit()
-        return was, hold
+        return Hold(self._r, final, case, by, digest, inherited=content or b"")
 
     async def _inline_content(self, upload: Upload) -> bytes | None:
         """The bytes that are still only in the row: those of a small file that settled, where no segment has them yet."""
-        if upload.inline is None:
-            return None
-        content = await open_upload(self._r, upload)
-        whole = await content.read(0, content.size)
-        return whole if upload.offset < len(whole) else None
+        whole = await content_of_row(self._r, upload)
+        return whole if whole is not None and (upload.offset < len(whole) or not whole) else None
 
     def _record_takeover(self, conn: Connection, upload: Upload) -> None:
         row = uploads.lock(conn, upload.id)
         if row is None or row.epoch != upload.epoch:
             raise WriterDisplaced
-        kept = {facts.epoch for facts in upload.segments}
-        for facts in row.segments:
-            if facts.epoch not in kept:
-                uploads.drop_segment(conn, upload.id, facts.epoch)
         for facts in upload.segments:
             if facts.end is not None:
                 uploads.end_segment(conn, upload.id, facts.epoch, facts.end)
-        uploads.save(conn, replace(row, offset=upload.offset, inline=upload.inline))
+        uploads.save(conn, replace(row, offset=max(row.offset, upload.offset), inline=upload.inline))
 
     def _end_of(self, case: Case, facts: SegmentFacts, key: bytes, *, settle: bool) -> tuple[SegmentFacts, bytes | None]:
         """Where a segment ends, and the digest's state there. One whose file was never made is empty."""

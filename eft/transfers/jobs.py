@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +12,7 @@ from eft.db.engine import Connection
 from eft.domain.actor import SYSTEM, Actor
 from eft.domain.attachment import AttachmentState
 from eft.domain.errors import AlreadyFinished, EftError, LegalHold, NotFound
-from eft.domain.upload import Completeness, UploadState
+from eft.domain.upload import Completeness, Upload, UploadState
 from eft.storage.ports import SegmentId
 from eft.transfers.holders import Holders
 from eft.transfers.resources import Resources
@@ -35,22 +36,34 @@ class Jobs:
             await self.recover()
 
     async def recover(self) -> None:
-        """Closes what writers that are dead left open, and publishes what was whole. Deletes bytes that nobody may read."""
+        """Closes what writers that are dead left open, and publishes what was whole. Deletes bytes that nobody may read, and goes
+        on with deletions that had begun."""
         self._recovered_at = self._r.clock.monotonic()
         held = await self._r.database.read(uploads.live_held)
         for upload_id, holder in held:
             if self._holders.hold_of(upload_id) is None and (holder is None or not self._r.bus.is_alive(holder)):
-                await self._recover_one(upload_id)
+                await self._recover_one(upload_id, holder)
+        for upload in await self._r.database.read(uploads.sealed):
+            if upload.holder is None or not self._r.bus.is_alive(upload.holder):
+                with suppress(EftError):
+                    await self._holders.publication.publish_sealed(upload.id)
         for upload_id in await self._r.database.read(uploads.discardable):
             await self.discard(upload_id)
+        for attachment_id in await self._r.database.read(attachments.dying):
+            await self._finish_deletion(attachment_id, SYSTEM)
 
-    async def _recover_one(self, upload_id: str) -> None:
+    async def _recover_one(self, upload_id: str, writer: str | None) -> None:
+        """What `writer`, who is dead, had: put down where its client had closed it and wrote nothing since, else taken over."""
         upload = await self._r.database.read(lambda conn: uploads.get(conn, upload_id))
+        if upload is not None and upload.state is UploadState.SETTLING:
+            await self._r.database.write(partial(_put_down, upload_id=upload_id, writer=writer))
         if upload is None or upload.state is not UploadState.RECEIVING:
             return
         try:
-            reception = await self._holders.take(upload_id, upload.case_id)
+            reception = await self._holders.take_from_dead(upload_id, upload.case_id, writer)
         except EftError:
+            return
+        if reception is None:
             return
         if reception.length is not None and reception.offset == reception.length:
             try:
@@ -75,7 +88,7 @@ class Jobs:
 
             def work(conn: Connection, upload_id: str = upload.id) -> bool:
                 row = uploads.lock(conn, upload_id)
-                if row is None or row.expires_at > now or row.state not in (UploadState.RECEIVING, UploadState.REFUSED):
+                if row is None or row.expires_at > now or not _may_expire(row):
                     return False
                 uploads.save(
                     conn, replace(row, state=UploadState.EXPIRED, ended="expired", epoch=row.epoch + 1, holder=None, inline=None)
@@ -127,7 +140,11 @@ class Jobs:
                 self._r.record(conn, actor, "attachment.delete", case.id, attachment_id, at=now)
 
         await self._r.database.write(bury)
+        await self._finish_deletion(attachment_id, actor)
+
+    async def _finish_deletion(self, attachment_id: str, actor: Actor) -> None:
         await self.discard(attachment_id)
+        now = self._r.clock.now()
 
         def confirm(conn: Connection) -> None:
             attachment = attachments.get(conn, attachment_id)
@@ -139,3 +156,16 @@ class Jobs:
                 self._r.record(conn, actor, "attachment.purge", attachment.case_id, attachment_id, at=now)
 
         await self._r.database.write(confirm)
+
+
+def _may_expire(upload: Upload) -> bool:
+    """Not a frozen one, and not one that settles by itself; one that waits for its rename waits as long as any other."""
+    waits_for_rename = upload.state is UploadState.SETTLING and upload.settles_at is None
+    return waits_for_rename or upload.state in (UploadState.RECEIVING, UploadState.REFUSED)
+
+
+def _put_down(conn: Connection, *, upload_id: str, writer: str | None) -> None:
+    """Nobody has the upload open any more, if `writer` had it."""
+    row = uploads.lock(conn, upload_id)
+    if row is not None and row.state is UploadState.SETTLING and row.holder == writer:
+        uploads.save(conn, replace(row, holder=None))

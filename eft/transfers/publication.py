@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 import hashlib
@@ -26,19 +27,24 @@ class Publication:
 
     def __init__(self, resources: Resources) -> None:
         self._r = resources
+        self._reading: set[asyncio.Future[Attachment | None]] = set()
 
-    async def finish(self, hold: Hold, completeness: Completeness) -> Attachment:
-        """The whole file, durable and published when this returns.
+    async def finish(self, hold: Hold, completeness: Completeness) -> Attachment | None:
+        """The whole file, durable when this returns, and published; None where its digest has to be read back first and that
+        takes longer than somebody waits for an answer: then it is published later.
 
         Raises DigestMismatch: the upload is refused, its bytes are kept until it expires. And what a commit raises.
         """
-        content = self._small_content(hold)
-        if content is not None:
-            sha256 = hashlib.sha256(content).hexdigest()
-            if hold.upload.declared_sha256 in (None, sha256):
-                return await self._publish_small(hold, content, sha256, completeness)
+        async with hold.alone():
+            content = self._small_content(hold)
+            if content is not None:
+                sha256 = hashlib.sha256(content).hexdigest()
+                if hold.upload.declared_sha256 in (None, sha256):
+                    return await self._publish_small(hold, content, sha256, completeness)
         await hold.commit(fenced=False)
-        sha256 = await self._whole_digest(hold)
+        if hold.digest is None:
+            return await self._seal(hold)
+        sha256 = hold.digest.hexdigest()
         if hold.upload.declared_sha256 not in (None, sha256):
             await self._refuse(hold, sha256)
         now = self._r.clock.now()
@@ -52,17 +58,67 @@ class Publication:
         hold.mark_ended()
         return attachment
 
+    async def _seal(self, hold: Hold) -> Attachment | None:
+        """Whole and durable, without a digest: `sealed` until it has been read back."""
+
+        def work(conn: Connection) -> None:
+            lock_open_case(conn, hold.upload.case_id)
+            row = self._end_row(conn, hold, UploadState.SEALED, None)
+            uploads.save(conn, replace(row, holder=self._r.bus.worker))
+
+        await self._r.database.write(work)
+        hold.mark_ended()
+        reading = asyncio.ensure_future(self.publish_sealed(hold.upload.id))
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
+        done, _ = await asyncio.wait({reading}, timeout=self._r.settings.digest_wait_s)
+        return reading.result() if done else None
+
+    async def publish_sealed(self, upload_id: str) -> Attachment | None:
+        """Reads a sealed upload's digest back and publishes it, or refuses it. None where that is not to be done (any more).
+
+        Raises DigestMismatch, Tampered, StorageFailed.
+        """
+        upload, case = await self._r.database.read(lambda conn: _with_case(conn, upload_id))
+        if upload is None or case is None or upload.state is not UploadState.SEALED or case.purge is not PurgeState.NONE:
+            return None
+        sha256 = await digest_of(self._r, case, upload)
+        declared = upload.declared_sha256
+        now = self._r.clock.now()
+
+        def work(conn: Connection) -> Attachment | None:
+            locked = cases.lock(conn, upload.case_id)
+            row = uploads.lock(conn, upload_id)
+            if locked is None or row is None or locked.purge is not PurgeState.NONE or row.state is not UploadState.SEALED:
+                return None
+            state = UploadState.PUBLISHED if declared in (None, sha256) else UploadState.REFUSED
+            ended = replace(row, state=state, sha256=sha256, holder=None)
+            uploads.save(conn, ended)
+            if state is UploadState.PUBLISHED:
+                return self._publish(conn, locked, ended, Completeness.DECLARED, Actor(row.actor), now)
+            self._record_refusal(conn, Actor(row.actor), ended, now)
+            return None
+
+        attachment = await self._r.database.write(work)
+        if declared not in (None, sha256):
+            raise DigestMismatch(declared or "", sha256)
+        return attachment
+
     async def settle(self, hold: Hold, seconds: float | None) -> None:
         """A client has closed its file: durable when this returns, published after `seconds` without a change; with None
         it waits for its rename. Raises what a commit raises."""
+        settles_at = None if seconds is None else self._r.clock.now() + timedelta(seconds=seconds)
+        async with hold.alone():
+            content = self._small_content(hold)
+            if content is not None:
+                await self._record_settling(hold, content, hashlib.sha256(content).hexdigest(), settles_at)
+                return
+        await hold.commit(fenced=False)
+        await self._record_settling(hold, None, hold.digest.hexdigest() if hold.digest is not None else None, settles_at)
+
+    async def _record_settling(self, hold: Hold, content: bytes | None, sha256: str | None, settles_at: datetime | None) -> None:
+        """`content`: all of a small file, which goes into its row."""
         now = self._r.clock.now()
-        settles_at = None if seconds is None else now + timedelta(seconds=seconds)
-        content = self._small_content(hold)
-        if content is None:
-            await hold.commit(fenced=False)
-            sha256 = hold.digest.hexdigest() if hold.digest is not None else None
-        else:
-            sha256 = hashlib.sha256(content).hexdigest()
 
         def work(conn: Connection) -> None:
             case = lock_open_case(conn, hold.upload.case_id)
@@ -77,12 +133,10 @@ class Publication:
         hold.mark_ended()
 
     async def publish_settled(self, upload_id: str) -> bool:
-        """Publishes a settling upload whose time has come. False where it has not, or somebody else did."""
-        upload = await self._r.database.read(lambda conn: uploads.get(conn, upload_id))
-        if upload is None or upload.state is not UploadState.SETTLING:
-            return False
-        case = await self._r.database.read(lambda conn: cases.get(conn, upload.case_id))
-        if case is None or case.purge is not PurgeState.NONE:
+        """Publishes a settling upload whose time has come. False where it has not, where its client has opened it again, or
+        somebody else did."""
+        upload, case = await self._r.database.read(lambda conn: _with_case(conn, upload_id))
+        if upload is None or upload.state is not UploadState.SETTLING or case is None or case.purge is not PurgeState.NONE:
             return False
         sha256 = upload.sha256 or await digest_of(self._r, case, upload)
         now = self._r.clock.now()
@@ -92,7 +146,7 @@ class Publication:
             row = uploads.lock(conn, upload_id)
             if locked is None or row is None or locked.purge is not PurgeState.NONE or row.epoch != upload.epoch:
                 return False
-            if row.state is not UploadState.SETTLING or row.settles_at is None or row.settles_at > now:
+            if row.state is not UploadState.SETTLING or row.settles_at is None or row.settles_at > now or row.holder is not None:
                 return False
             ended = replace(row, state=UploadState.PUBLISHED, sha256=sha256, settles_at=None)
             uploads.save(conn, replace(ended, inline=None))
@@ -106,12 +160,6 @@ class Publication:
         if hold.offset > SMALL or not hold.is_in_memory or hold.upload.segments:
             return None
         return hold.content_in_memory()
-
-    async def _whole_digest(self, hold: Hold) -> str:
-        if hold.digest is not None:
-            return hold.digest.hexdigest()
-        stored = replace(hold.upload, segments=hold.segments_so_far(), offset=hold.durable)
-        return await digest_of(self._r, hold.case, stored)
 
     async def _publish_small(self, hold: Hold, content: bytes, sha256: str, completeness: Completeness) -> Attachment:
         now = self._r.clock.now()
@@ -142,7 +190,7 @@ class Publication:
         segments = mine.segments
         if hold.is_stored:
             row = uploads.lock(conn, mine.id)
-            if row is None or row.epoch != mine.epoch or row.state is not UploadState.RECEIVING:
+            if row is None or row.epoch != mine.epoch or row.state not in (UploadState.RECEIVING, UploadState.SETTLING):
                 raise WriterDisplaced
             if hold.segment is not None:
                 uploads.end_segment(conn, mine.id, hold.segment.epoch, hold.offset)
@@ -218,18 +266,25 @@ class Publication:
 
         def work(conn: Connection) -> None:
             lock_open_case(conn, hold.upload.case_id)
-            self._end_row(conn, hold, UploadState.REFUSED, received)
-            self._r.record(
-                conn,
-                hold.intent.actor,
-                "upload.refuse",
-                hold.upload.case_id,
-                hold.upload.id,
-                at=now,
-                declared=declared,
-                received=received,
-            )
+            self._record_refusal(conn, hold.intent.actor, self._end_row(conn, hold, UploadState.REFUSED, received), now)
 
         await self._r.database.write(work)
         hold.mark_ended()
         raise DigestMismatch(declared, received)
+
+    def _record_refusal(self, conn: Connection, actor: Actor, upload: Upload, now: datetime) -> None:
+        self._r.record(
+            conn,
+            actor,
+            "upload.refuse",
+            upload.case_id,
+            upload.id,
+            at=now,
+            declared=upload.declared_sha256,
+            received=upload.sha256,
+        )
+
+
+def _with_case(conn: Connection, upload_id: str) -> tuple[Upload | None, Case | None]:
+    upload = uploads.get(conn, upload_id)
+    return upload, cases.get(conn, upload.case_id) if upload is not None else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from eft.domain.attachment import Attachment
 from eft.domain.digests import PartChecksum
-from eft.domain.errors import EftError, WriterDisplaced
+from eft.domain.errors import DigestMismatch, EftError, WriterDisplaced
 from eft.domain.upload import Completeness
 from eft.transfers.hold import Hold
 
@@ -22,11 +22,9 @@ class Reception:
     Every method raises WriterDisplaced from then on, except `release`.
     """
 
-    def __init__(self, holders: Holders, hold: Hold, *, resettle_s: float | None = None) -> None:
+    def __init__(self, holders: Holders, hold: Hold) -> None:
         self._holders = holders
         self._hold = hold
-        self._resettle_s = resettle_s
-        self._began_at = hold.offset
         self.displaced = asyncio.Event()
 
     @property
@@ -41,7 +39,7 @@ class Reception:
     @property
     def durable(self) -> int:
         """Bytes that may be acknowledged."""
-        return self._hold.durable
+        return self._hold.safe
 
     @property
     def length(self) -> int | None:
@@ -57,10 +55,6 @@ class Reception:
     def full(self) -> bool:
         """Whether to wait for `ready` before offering more."""
         return self._hold.full
-
-    def begins_here(self) -> None:
-        """What was offered so far is the file as it was before, not this sender's doing."""
-        self._began_at = self._hold.offset
 
     def expect(self, checksum: PartChecksum | None, expected: bytes = b"") -> None:
         """A part begins. With a checksum nothing of it is committed before it was seen to be `expected`, the raw digest."""
@@ -90,10 +84,16 @@ class Reception:
         self._check()
         return await self._hold.rollback()
 
-    async def finish(self, completeness: Completeness) -> Attachment:
-        """The file is whole: published, with its digest. Raises DigestMismatch, and what `commit` raises."""
+    async def finish(self, completeness: Completeness) -> Attachment | None:
+        """The file is whole: durable, and published with its digest; None where the digest is still being read back.
+
+        Raises DigestMismatch, and what `commit` raises."""
         self._check()
-        attachment = await self._holders.publication.finish(self._hold, completeness)
+        try:
+            attachment = await self._holders.publication.finish(self._hold, completeness)
+        except DigestMismatch:
+            await self._holders.drop(self._hold)
+            raise
         await self._holders.drop(self._hold)
         return attachment
 
@@ -102,7 +102,7 @@ class Reception:
 
         A finished file to which nothing was added stays as it is."""
         self._check()
-        if self._hold.offset != self._began_at or self._hold.is_stored or self._began_at == 0:
+        if self._hold.is_stored or self._hold.offset == 0 or not self._hold.is_untouched:
             await self._holders.publication.settle(self._hold, seconds)
         await self._holders.drop(self._hold)
 
@@ -111,13 +111,7 @@ class Reception:
         if not self._holders.is_current(self._hold, self):
             return
         try:
-            if not self._hold.is_stored and self._hold.offset == self._began_at:
-                await self._holders.drop(self._hold)
-            elif self._resettle_s is not None and self._hold.offset == self._began_at and self._hold.failure is None:
-                await self._holders.publication.settle(self._hold, self._resettle_s)
-                await self._holders.drop(self._hold)
-            else:
-                await self._holders.rest(self._hold)
+            await self._holders.rest(self._hold)
         except EftError:
             await self._holders.drop(self._hold)
 

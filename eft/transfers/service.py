@@ -91,16 +91,14 @@ class Transfers:
         upload = self._new_upload(case, _checked(intent))
         if attachment.inline is not None:
             content = await open_attachment(self._r, attachment)
-            reception = self.holders.begin(upload, case, intent, RunningDigest())
-            reception.offer(await content.read(0, content.size))
-            reception.begins_here()
-            return reception
+            small = await content.read(0, content.size)
+            return self.holders.begin(upload, case, intent, RunningDigest(), inherited=small)
         original = await self._r.database.read(lambda conn: uploads.get(conn, attachment.id))
         if original is None:
             raise NotFound
         inherited = tuple(replace(facts, upload_id=upload.id) for facts in original.segments)
         settled, digest = await self.holders.settle_segments(replace(upload, segments=inherited), case)
-        return self.holders.begin(settled, case, intent, digest)
+        return self.holders.begin(settled, case, intent, digest, origin=attachment.id)
 
     async def set_length(self, upload_id: str, length: int, *, case_id: str) -> None:
         """Tells an upload's length, once. Raises NotFound, LengthInvalid, AlreadyFinished."""
@@ -249,11 +247,11 @@ class Transfers:
     async def _with_live_offset(self, upload: Upload, case: Case) -> Upload:
         hold = self.holders.hold_of(upload.id)
         if hold is not None:
-            return replace(upload, offset=hold.durable, segments=hold.segments_so_far())
+            return replace(upload, offset=hold.safe, segments=hold.segments_so_far())
         if not upload.segments or upload.segments[-1].end is not None:
             return upload
         last = await self._r.run(self._peek, case, upload.segments[-1])
-        return replace(upload, offset=last.end or 0, segments=(*upload.segments[:-1], last))
+        return replace(upload, offset=max(upload.offset, last.end or 0), segments=(*upload.segments[:-1], last))
 
     def _peek(self, case: Case, facts: SegmentFacts) -> SegmentFacts:
         if case.key_slot is None:
