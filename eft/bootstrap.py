@@ -28,9 +28,9 @@ from eft.http_resumable.asgi import AsgiMount
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.server import HttpServer, tls_context
 from eft.http_resumable.tus import PREFIX, TusFiles
-from eft.observability import SystemClock
+from eft.observability import Metrics, SystemClock
 from eft.retention.ports import CaseSystem
-from eft.retention.purge import Purge
+from eft.retention.purge import Purge, PurgeReport
 from eft.retention.rotation import KeyRotation
 from eft.retention.schedule import Schedule
 from eft.sftp_temp.door import SftpDoor
@@ -112,8 +112,7 @@ def create_keys(config: Config) -> KeyStore:
     config.keys.master_key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     master_key = MasterKeyFile.at(config.keys.master_key_file)
     try:
-        with suppress(KeyUnavailable):
-            SlotFileKeyStore(files, master_key, config.region.name)
+        if (root / "keys" / "slots").exists():
             raise FileExistsError
         if not config.keys.master_key_file.exists() or (root / "segments").exists():
             master_key.create()
@@ -152,6 +151,7 @@ class Gateway:
         self._config = config
         self._services = services(config)
         self._jobs: asyncio.Task[None] | None = None
+        self._metrics = Metrics()
 
     async def start(self) -> None:
         """Returns when both doors are open. Raises UnsafeSetting, KeyUnavailable, Tampered where it must not start."""
@@ -168,6 +168,7 @@ class Gateway:
             clock=made.clock,
             bus=Bus(config.run_dir / "workers"),
             pool=self._pool,
+            observer=self._metrics,
             settings=TransferSettings(expire_after=timedelta(days=config.uploads.expire_after_days)),
         )
         self._transfers = Transfers(resources)
@@ -180,6 +181,7 @@ class Gateway:
             tokens=made.tokens,
             purge=made.purge,
             rotation=made.rotation,
+            purged=self._count_purged,
         )
         root = _region_root(config)
         directory = Directory(resources, self._transfers, settle_s=config.uploads.settle_s, space=lambda: _space(root))
@@ -245,7 +247,16 @@ class Gateway:
                 await door.start()
 
     async def _run_jobs(self, clock: Clock) -> None:
-        await asyncio.gather(_each_second(self._transfers.tick, clock), _each_second(self._schedule.tick, clock))
+        jobs = (self._transfers.tick, self._schedule.tick, self._count_connections)
+        await asyncio.gather(*(_each_second(job, clock) for job in jobs))
+
+    async def _count_connections(self) -> None:
+        self._metrics.connections("https", self._https.connections)
+        self._metrics.connections("sftp", sum(door.connections for door in self._sftp))
+
+    def _count_purged(self, report: PurgeReport) -> None:
+        for outcome in ("purged", "kept", "failed"):
+            self._metrics.purged(outcome, len(getattr(report, outcome)))
 
 
 async def _each_second(tick: Callable[[], Awaitable[None]], clock: Clock) -> None:

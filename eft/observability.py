@@ -42,49 +42,32 @@ class Event(StrEnum):
     GATEWAY_READY = "gateway.ready"
     GATEWAY_STOPPING = "gateway.stopping"
     GATEWAY_STOPPED = "gateway.stopped"
-    GATEWAY_REFUSED = "gateway.refused"
     WORKER_STARTED = "worker.started"
     WORKER_READY = "worker.ready"
     WORKER_DIED = "worker.died"
     WORKER_FAILED = "worker.failed"
-    WORKER_ORPHANED = "worker.orphaned"
     WORKER_STOPPED = "worker.stopped"
     WORKER_KILLED = "worker.killed"
     ADDRESS_UNAVAILABLE = "address.unavailable"
 
     HTTP_ACCEPT_FAILED = "http.accept_failed"
-    HTTP_HANDSHAKE_FAILED = "http.handshake_failed"
     HTTP_HANDLER_FAILED = "http.handler_failed"
     HTTP_ANSWER_FAILED = "http.answer_failed"
     HTTP_REFUSED = "http.refused"
     API_FAILED = "api.failed"
-    SFTP_ACCEPT_FAILED = "sftp.accept_failed"
-    SFTP_CONNECTED = "sftp.connected"
-    SFTP_DISCONNECTED = "sftp.disconnected"
     SFTP_SIGNED_IN = "sftp.signed_in"
     SFTP_REFUSED = "sftp.refused"
     SFTP_CUT = "sftp.cut"
     SFTP_REQUEST_FAILED = "sftp.request_failed"
 
-    UPLOAD_STARTED = "upload.started"
     UPLOAD_RESUMED = "upload.resumed"
     UPLOAD_DISPLACED = "upload.displaced"
     UPLOAD_PUBLISHED = "upload.published"
     UPLOAD_REFUSED = "upload.refused"
-    UPLOAD_FROZEN = "upload.frozen"
     UPLOAD_EXPIRED = "upload.expired"
     UPLOAD_TERMINATED = "upload.terminated"
-    UPLOAD_RECOVERED = "upload.recovered"
-    UPLOAD_FAILED = "upload.failed"
     SEGMENT_FAILED = "segment.failed"
-    SEGMENT_TAMPERED = "segment.tampered"
     STORAGE_FULL = "storage.full"
-
-    ACCOUNT_ISSUED = "account.issued"
-    ACCOUNT_REVOKED = "account.revoked"
-    ACCOUNT_EXPIRED = "account.expired"
-    CASE_CLOSED = "case.closed"
-    CASE_REOPENED = "case.reopened"
 
     PURGE_STARTED = "purge.started"
     PURGE_DONE = "purge.done"
@@ -92,9 +75,6 @@ class Event(StrEnum):
     PURGE_FAILED = "purge.failed"
     TOMBSTONES_APPLIED = "tombstones.applied"
     JOB_FAILED = "job.failed"
-    KEYS_ROTATED = "keys.rotated"
-    DATABASE_UPGRADED = "database.upgraded"
-    DATABASE_FAILED = "database.failed"
 
     LIBRARY_MESSAGE = "library.message"
     """Something a library had to say. Never logged by eft itself."""
@@ -220,7 +200,7 @@ class Metrics:
         self._connections = Gauge(
             "eft_connections", "Open connections.", ["door"], registry=registry, multiprocess_mode="livesum"
         )
-        self._received = Counter("eft_received_bytes", "Plaintext bytes received.", ["source"], registry=registry)
+        self._received = Counter("eft_received_bytes", "Plaintext bytes made durable.", ["source"], registry=registry)
         self._commits = Histogram(
             "eft_commit_seconds",
             "How long commits took, until what they hold was durable.",
@@ -228,16 +208,10 @@ class Metrics:
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
         )
         self._published = Counter("eft_published", "Uploads published.", ["source"], registry=registry)
-        self._refused = Counter(
-            "eft_refusals", "Requests refused, by the code of the error.", ["door", "code"], registry=registry
-        )
         self._purged = Counter("eft_purges", "Cases looked at by the purge, by how that ended.", ["outcome"], registry=registry)
 
-    def connected(self, door: str) -> None:
-        self._connections.labels(door).inc()
-
-    def disconnected(self, door: str) -> None:
-        self._connections.labels(door).dec()
+    def connections(self, door: str, count: int) -> None:
+        self._connections.labels(door).set(count)
 
     def received(self, source: str, size: int) -> None:
         self._received.labels(source).inc(size)
@@ -248,11 +222,8 @@ class Metrics:
     def published(self, source: str) -> None:
         self._published.labels(source).inc()
 
-    def refused(self, door: str, code: str) -> None:
-        self._refused.labels(door, code).inc()
-
-    def purged(self, outcome: str) -> None:
-        self._purged.labels(outcome).inc()
+    def purged(self, outcome: str, cases: int) -> None:
+        self._purged.labels(outcome).inc(cases)
 
 
 METRICS_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"

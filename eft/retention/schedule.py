@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 import logging
 
@@ -12,7 +12,7 @@ from eft.accounts.tokens import Tokens
 from eft.db import leases
 from eft.db.engine import Database
 from eft.domain.clock import Clock
-from eft.retention.purge import RETENTION_JOB, Purge
+from eft.retention.purge import RETENTION_JOB, Purge, PurgeReport
 from eft.retention.rotation import KeyRotation
 
 LEASE = "retention"
@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 class Schedule:
     """Erases passwords that are over, purges what is due, rotates the master key weekly. One worker at a time does it, by a
-    lease in the database; `holder` is this worker's name. Everything here may also be done twice."""
+    lease in the database; `holder` is this worker's name, `purged` is told how each
+    run of the purge ended. Everything here may also be done twice."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Schedule:
         tokens: Tokens,
         purge: Purge,
         rotation: KeyRotation,
+        purged: Callable[[PurgeReport], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -50,6 +52,7 @@ class Schedule:
         self._accounts = accounts
         self._tokens = tokens
         self._purge = purge
+        self._purged = purged
         self._rotation = rotation
         self._rotation_at = float("-inf")
         self._asked_at = float("-inf")
@@ -75,7 +78,7 @@ class Schedule:
         idle = self._purging is None or self._purging.done()
         if idle and (jumped or now - self._purged_at >= PURGE_EVERY_S):
             self._purged_at = now
-            self._purging = asyncio.create_task(self._attempt("purge", self._purge.run_due()))
+            self._purging = asyncio.create_task(self._attempt("purge", self._run_purge()))
 
     async def close(self) -> None:
         """Stops a purge that runs: it goes on from there at the next start. Gives the lease up."""
@@ -86,6 +89,9 @@ class Schedule:
         if self._leads:
             self._leads = False
             await self._attempt("lease", self._database.write(lambda conn: leases.release(conn, LEASE, self._holder)))
+
+    async def _run_purge(self) -> None:
+        self._purged(await self._purge.run_due())
 
     def _clock_jumped(self) -> bool:
         drift = self._clock.now().timestamp() - self._clock.monotonic()

@@ -50,6 +50,11 @@ class SftpDoor:
             raise RuntimeError("the door is not open")
         return self._acceptor.get_port()
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
     async def start(self) -> None:
         """Listens on return. Raises OSError, UnsafeSetting."""
         asyncssh.set_log_level(logging.WARNING)

@@ -17,16 +17,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+import logging
 
 from eft.db.engine import Connection
 from eft.domain.case import Case
 from eft.domain.digests import PartChecksum, RunningDigest
-from eft.domain.errors import ChecksumMismatch, EftError, LengthInvalid, StorageFailed, WriterDisplaced
+from eft.domain.errors import ChecksumMismatch, EftError, LengthInvalid, StorageFailed, StorageFull, WriterDisplaced
 from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.ports import SegmentId, SegmentWriter
 from eft.transfers.hold_rows import add_segment, check_fence, record_end
 from eft.transfers.intent import BATCH, FULL, Intent
 from eft.transfers.resources import Resources
+
+log = logging.getLogger(__name__)
 
 
 class Hold:
@@ -323,6 +326,7 @@ class Hold:
         writer = self._writer
         if writer is not None and writer.position > self.durable:
             digest = self.digest.export() if self.digest is not None else None
+            began = self._r.clock.monotonic()
             try:
                 reached = await self._r.run(writer.commit, digest)
             except StorageFailed:
@@ -330,8 +334,10 @@ class Hold:
                 await self._record_end()
                 self.segment = None
                 raise
+            self._r.observer.committed(self._r.clock.monotonic() - began)
             if fenced:
                 await check_fence(self._r, self.upload)
+            self._r.observer.received(self.upload.source, reached - self.durable)
             self.durable = reached
             self._durable_digest = self.digest.copy() if self.digest is not None else None
             self.durable_at = self._r.clock.now()
@@ -361,6 +367,9 @@ class Hold:
     def _fail(self, error: EftError) -> None:
         if not isinstance(error, ChecksumMismatch):
             self.failure = error
+        if isinstance(error, StorageFull | StorageFailed):
+            event = "storage.full" if isinstance(error, StorageFull) else "segment.failed"
+            log.error(event, extra={"upload_id": self.upload.id, "offset": self.durable}, exc_info=error)
         self._room.set()
 
     def _stop_timer(self) -> None:

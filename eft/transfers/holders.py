@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+import logging
 
 from eft.db import cases, uploads
 from eft.db.engine import Connection
@@ -31,6 +32,8 @@ from eft.transfers.intent import Intent
 from eft.transfers.publication import Publication
 from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, check_takes_data, lock_open_case
+
+log = logging.getLogger(__name__)
 
 
 class Holders:
@@ -192,6 +195,7 @@ class Holders:
         current = self._current.pop(upload_id, None)
         if current is not None:
             current.displaced.set()
+            log.info("upload.displaced", extra={"upload_id": upload_id})
 
     def _linger_is_over(self, hold: Hold) -> None:
         task = asyncio.get_running_loop().create_task(self._drop_if_idle(hold))
@@ -253,6 +257,8 @@ class Holders:
         if settled.segments != claimed.segments or settled.inline != claimed.inline:
             await self._r.database.write(lambda conn: self._record_takeover(conn, final))
         by = intent or Intent(name=final.name, source=final.source, actor=Actor(final.actor), modified_at=final.modified_at)
+        facts = {"upload_id": upload_id, "case_id": case_id, "offset": final.offset, "epoch": final.epoch}
+        log.info("upload.resumed", extra=facts)
         return Hold(self._r, final, case, by, digest, inherited=content or b"")
 
     async def _inline_content(self, upload: Upload) -> bytes | None:

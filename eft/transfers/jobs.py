@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+import logging
 
 from eft.db import attachments, cases, uploads
 from eft.db.engine import Connection
@@ -19,6 +20,8 @@ from eft.transfers.resources import Resources
 
 _AT_ONCE = 32
 _RECOVER_EVERY_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -97,6 +100,7 @@ class Jobs:
                 return True
 
             if await self._r.database.write(work):
+                log.info("upload.expired", extra={"upload_id": upload.id, "case_id": upload.case_id})
                 await self.discard(upload.id)
 
     async def discard(self, upload_id: str) -> None:

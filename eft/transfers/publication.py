@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 import hashlib
+import logging
 
 from eft.db import attachments, cases, uploads
 from eft.db.engine import Connection
@@ -20,6 +21,8 @@ from eft.transfers.content import digest_of
 from eft.transfers.hold import Hold
 from eft.transfers.manifest_of import manifest_of
 from eft.transfers.resources import Resources, ensure_case_key, lock_open_case
+
+log = logging.getLogger(__name__)
 
 
 class Publication:
@@ -56,6 +59,7 @@ class Publication:
 
         attachment = await self._r.database.write(work)
         hold.mark_ended()
+        self._announce(attachment)
         return attachment
 
     async def _seal(self, hold: Hold) -> Attachment | None:
@@ -101,7 +105,10 @@ class Publication:
 
         attachment = await self._r.database.write(work)
         if declared not in (None, sha256):
+            log.warning("upload.refused", extra={"upload_id": upload_id, "case_id": upload.case_id})
             raise DigestMismatch(declared or "", sha256)
+        if attachment is not None:
+            self._announce(attachment)
         return attachment
 
     async def settle(self, hold: Hold, seconds: float | None) -> None:
@@ -141,19 +148,22 @@ class Publication:
         sha256 = upload.sha256 or await digest_of(self._r, case, upload)
         now = self._r.clock.now()
 
-        def work(conn: Connection) -> bool:
+        def work(conn: Connection) -> Attachment | None:
             locked = cases.lock(conn, upload.case_id)
             row = uploads.lock(conn, upload_id)
             if locked is None or row is None or locked.purge is not PurgeState.NONE or row.epoch != upload.epoch:
-                return False
+                return None
             if row.state is not UploadState.SETTLING or row.settles_at is None or row.settles_at > now or row.holder is not None:
-                return False
+                return None
             ended = replace(row, state=UploadState.PUBLISHED, sha256=sha256, settles_at=None)
             uploads.save(conn, replace(ended, inline=None))
-            self._publish(conn, locked, ended, Completeness.CLOSED, SYSTEM, now)
-            return True
+            return self._publish(conn, locked, ended, Completeness.CLOSED, SYSTEM, now)
 
-        return await self._r.database.write(work)
+        attachment = await self._r.database.write(work)
+        if attachment is None:
+            return False
+        self._announce(attachment)
+        return True
 
     def _small_content(self, hold: Hold) -> bytes | None:
         """The bytes of a file that is small and wholly in memory, else None. Raises ChecksumMismatch."""
@@ -173,6 +183,7 @@ class Publication:
 
         attachment = await self._r.database.write(work)
         hold.mark_ended()
+        self._announce(attachment)
         return attachment
 
     def _end_row(
@@ -270,7 +281,15 @@ class Publication:
 
         await self._r.database.write(work)
         hold.mark_ended()
+        log.warning("upload.refused", extra={"upload_id": hold.upload.id, "case_id": hold.upload.case_id})
         raise DigestMismatch(declared, received)
+
+    def _announce(self, attachment: Attachment) -> None:
+        self._r.observer.published(attachment.source)
+        if attachment.inline is not None:
+            self._r.observer.received(attachment.source, attachment.size)
+        facts = {"upload_id": attachment.id, "case_id": attachment.case_id, "bytes": attachment.size, "source": attachment.source}
+        log.info("upload.published", extra=facts)
 
     def _record_refusal(self, conn: Connection, actor: Actor, upload: Upload, now: datetime) -> None:
         self._r.record(

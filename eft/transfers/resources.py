@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
@@ -18,6 +18,7 @@ from eft.domain.errors import CaseClosed, CasePurging, NotFound
 from eft.storage.ports import KeyStore, SegmentStore
 from eft.transfers.bus import Bus
 from eft.transfers.intent import TransferSettings
+from eft.transfers.observer import Observer, Unobserved
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class Resources:
     bus: Bus
     pool: ThreadPoolExecutor
     settings: TransferSettings
+    observer: Observer = field(default_factory=Unobserved)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(…)` in a thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+import logging
 import re
 import secrets
 
@@ -25,6 +26,8 @@ from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, check_takes_data, lock_open_case
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+log = logging.getLogger(__name__)
 
 
 class Transfers:
@@ -150,6 +153,7 @@ class Transfers:
             self._r.record(conn, actor, "upload.terminate", case_id, upload_id, at=now, why=why)
 
         await self._r.database.write(work)
+        log.info("upload.terminated", extra={"upload_id": upload_id, "case_id": case_id, "reason": why})
         await self._jobs.discard(upload_id)
 
     # Giving out.

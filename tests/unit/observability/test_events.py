@@ -83,23 +83,21 @@ def test_events_are_named_noun_dot_verb(event: Event) -> None:
 def test_what_is_counted_can_be_read() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    metrics.connected("sftp")
+    metrics.connections("sftp", 3)
     metrics.received("https", 5)
     metrics.committed(0.002)
     metrics.published("https")
-    metrics.refused("sftp", "case-closed")
-    metrics.purged("due")
+    metrics.purged("kept", 2)
     text = generate_latest(registry).decode()
     for sample in (
-        'eft_connections{door="sftp"} 1.0',
+        'eft_connections{door="sftp"} 3.0',
         'eft_received_bytes_total{source="https"} 5.0',
         "eft_commit_seconds_count 1.0",
         'eft_published_total{source="https"} 1.0',
-        'eft_refusals_total{code="case-closed",door="sftp"} 1.0',
-        'eft_purges_total{outcome="due"} 1.0',
+        'eft_purges_total{outcome="kept"} 2.0',
     ):
         assert sample in text
-    metrics.disconnected("sftp")
+    metrics.connections("sftp", 0)
     assert 'eft_connections{door="sftp"} 0.0' in generate_latest(registry).decode()
 
 
