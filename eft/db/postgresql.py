@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 import random
-import time
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from eft.db.failures import lost_connection, may_run_again, translate
 from eft.db.lanes import Lane, Tally, Unit
+from eft.db.pauses import pause
 from eft.domain.errors import StorageFailed, UnsafeSetting
 
 WRITERS = 4
@@ -135,7 +135,7 @@ def _until_it_stands(unit: Unit, attempt: Any) -> None:
             unit.error = translate(error)
             if not left or not (may_run_again(error) or lost_connection(error)):
                 return
-        time.sleep(random.uniform(0.005, 0.02) * 2 ** (ATTEMPTS - left))  # noqa: S311 no secret
+        pause(random.uniform(0.005, 0.02) * 2 ** (ATTEMPTS - left))  # noqa: S311 no secret
 
 
 def _commit(conn: Connection) -> None:

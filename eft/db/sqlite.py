@@ -13,7 +13,6 @@ import fcntl
 import os
 from pathlib import Path
 import sqlite3
-import time
 from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -21,6 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from eft.db.failures import is_busy, translate
 from eft.db.lanes import Lane, Tally, Unit
+from eft.db.pauses import pause
 from eft.domain.errors import StorageFailed, StorageFull, UnsafeSetting
 
 BATCH = 200
@@ -175,7 +175,7 @@ class _Writer(_Session):
             self._turn = _make(self._database.turn_file)
         fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
-            waited, pause = 0.0, 0.0002
+            waited, rest = 0.0, 0.0002
             while True:
                 try:
                     driver.execute("BEGIN IMMEDIATE")
@@ -183,8 +183,8 @@ class _Writer(_Session):
                 except sqlite3.OperationalError as error:
                     if waited >= WRITER_LOCK_S or not is_busy(error):
                         raise
-                time.sleep(pause)
-                waited, pause = waited + pause, min(pause * 1.5, 0.002)
+                pause(rest)
+                waited, rest = waited + rest, min(rest * 1.5, 0.002)
         finally:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
 
