@@ -76,6 +76,11 @@ class Holders:
     def hold_of(self, upload_id: str) -> Hold | None:
         return self._holds.get(upload_id)
 
+    def is_busy_with(self, upload_id: str) -> bool:
+        """Whether this worker has the upload, or is about to have it or to let it go."""
+        lock = self._taking.get(upload_id)
+        return upload_id in self._holds or (lock is not None and lock.locked())
+
     def is_current(self, hold: Hold, reception: Reception) -> bool:
         return self._current.get(hold.upload.id) is reception and not reception.displaced.is_set()
 
@@ -93,7 +98,7 @@ class Holders:
     async def take_from_dead(self, upload_id: str, case_id: str, writer: str | None) -> Reception | None:
         """The same, unless somebody has taken it since it was seen to be held by `writer`, who is dead: then None."""
         async with self._taking_lock(upload_id):
-            if upload_id in self._holds:
+            if upload_id in self._holds:  # a begun one has no lock
                 return None
             with suppress(WriterDisplaced):
                 return self._receive(await self._take_over(upload_id, case_id, None, dead=(writer,)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Awaitable
 from dataclasses import replace
 from functools import partial
 import logging
@@ -13,7 +13,7 @@ from eft.db.engine import Connection
 from eft.domain.actor import SYSTEM, Actor
 from eft.domain.attachment import AttachmentState
 from eft.domain.errors import AlreadyFinished, EftError, LegalHold, NotFound
-from eft.domain.upload import Completeness, Upload, UploadState
+from eft.domain.upload import Completeness, SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
 from eft.transfers.holders import Holders
 from eft.transfers.resources import Resources
@@ -33,8 +33,9 @@ class Jobs:
         self._recovered_at = float("-inf")
 
     async def tick(self) -> None:
-        await self._publish_settled()
-        await self._expire()
+        """One that fails stops no other; it is tried again at the next tick."""
+        await self._attempt("settle", self._publish_settled())
+        await self._attempt("expire", self._expire())
         if self._r.clock.monotonic() - self._recovered_at >= _RECOVER_EVERY_S:
             await self.recover()
 
@@ -44,16 +45,27 @@ class Jobs:
         self._recovered_at = self._r.clock.monotonic()
         held = await self._r.database.read(uploads.live_held)
         for upload_id, holder in held:
-            if self._holders.hold_of(upload_id) is None and (holder is None or not self._r.bus.is_alive(holder)):
-                await self._recover_one(upload_id, holder)
+            if not self._is_held(upload_id, holder):
+                await self._attempt("recover", self._recover_one(upload_id, holder), upload_id)
         for upload in await self._r.database.read(uploads.sealed):
             if upload.holder is None or not self._r.bus.is_alive(upload.holder):
-                with suppress(EftError):
-                    await self._holders.publication.publish_sealed(upload.id)
+                await self._attempt("publish", self._holders.publication.publish_sealed(upload.id), upload.id)
         for upload_id in await self._r.database.read(uploads.discardable):
-            await self.discard(upload_id)
+            await self._attempt("discard", self.discard(upload_id), upload_id)
         for attachment_id in await self._r.database.read(attachments.dying):
-            await self._finish_deletion(attachment_id, SYSTEM)
+            await self._attempt("discard", self._finish_deletion(attachment_id, SYSTEM), attachment_id)
+
+    def _is_held(self, upload_id: str, holder: str | None) -> bool:
+        """Whether the writer that the row names has the upload still. Also this worker forgets one that it failed to let go."""
+        if holder == self._r.bus.worker:
+            return self._holders.is_busy_with(upload_id)
+        return holder is not None and self._r.bus.is_alive(holder)
+
+    async def _attempt(self, job: str, work: Awaitable[object], upload_id: str = "") -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("job.failed", extra={"job": job, "upload_id": upload_id})
 
     async def _recover_one(self, upload_id: str, writer: str | None) -> None:
         """What `writer`, who is dead, had: put down where its client had closed it and wrote nothing since, else taken over."""
@@ -81,53 +93,51 @@ class Jobs:
         due = await self._r.database.read(lambda conn: [upload.id for upload in uploads.settling_due(conn, now)])
         for at in range(0, len(due), _AT_ONCE):
             some = due[at : at + _AT_ONCE]
-            await asyncio.gather(*(self._holders.publication.publish_settled(upload_id) for upload_id in some))
+            publish = self._holders.publication.publish_settled
+            await asyncio.gather(*(self._attempt("settle", publish(upload_id), upload_id) for upload_id in some))
 
     async def _expire(self) -> None:
         now = self._r.clock.now()
         for upload in await self._r.database.read(lambda conn: uploads.expiring(conn, now)):
-            if self._holders.hold_of(upload.id) is not None:
-                continue
+            if self._holders.hold_of(upload.id) is None:
+                await self._attempt("expire", self._expire_one(upload), upload.id)
 
-            def work(conn: Connection, upload_id: str = upload.id) -> bool:
-                row = uploads.lock(conn, upload_id)
-                if row is None or row.expires_at > now or not _may_expire(row):
-                    return False
-                uploads.save(
-                    conn, replace(row, state=UploadState.EXPIRED, ended="expired", epoch=row.epoch + 1, holder=None, inline=None)
-                )
-                self._r.record(conn, SYSTEM, "upload.expire", row.case_id, row.id, at=now)
-                return True
+    async def _expire_one(self, upload: Upload) -> None:
+        now = self._r.clock.now()
 
-            if await self._r.database.write(work):
-                log.info("upload.expired", extra={"upload_id": upload.id, "case_id": upload.case_id})
-                await self.discard(upload.id)
+        def work(conn: Connection) -> bool:
+            row = uploads.lock(conn, upload.id)
+            if row is None or row.expires_at > now or not _may_expire(row):
+                return False
+            ended = replace(row, state=UploadState.EXPIRED, ended="expired", epoch=row.epoch + 1, holder=None, inline=None)
+            uploads.save(conn, ended)
+            self._r.record(conn, SYSTEM, "upload.expire", row.case_id, row.id, at=now)
+            return True
+
+        if await self._r.database.write(work):
+            log.info("upload.expired", extra={"upload_id": upload.id, "case_id": upload.case_id})
+            await self.discard(upload.id)
 
     async def discard(self, upload_id: str) -> None:
         """Deletes the bytes of an upload or attachment that is over, where no other version needs them; then their rows."""
 
-        def look(conn: Connection) -> tuple[str | None, list[tuple[int, str, int, int]]]:
+        def look(conn: Connection) -> tuple[str | None, list[tuple[SegmentFacts, int]]]:
             upload = uploads.get(conn, upload_id)
             case = cases.get(conn, upload.case_id) if upload is not None else None
             if upload is None or case is None:
                 return None, []
-            return case.uid, [
-                (
-                    facts.epoch,
-                    facts.file_upload_id,
-                    facts.file_epoch,
-                    uploads.file_references(conn, facts.file_upload_id, facts.file_epoch),
-                )
-                for facts in upload.segments
-            ]
+            return case.uid, [(facts, _references(conn, facts)) for facts in upload.segments]
 
         case_uid, found = await self._r.database.read(look)
         if case_uid is None:
             return
-        for epoch, file_upload, file_epoch, references in found:
+        for facts, references in found:
+            file = SegmentId(case_uid, facts.file_upload_id, facts.file_epoch)
             if references <= 1:
-                await self._r.run(self._r.segments.delete, SegmentId(case_uid, file_upload, file_epoch))
-            await self._r.database.write(partial(uploads.drop_segment, upload_id=upload_id, epoch=epoch))
+                await self._r.run(self._r.segments.delete, file)
+            left = await self._r.database.write(partial(_drop, facts=facts))
+            if references > 1 and not left:  # the other version went at the same time
+                await self._r.run(self._r.segments.delete, file)
 
     async def delete(self, attachment_id: str, actor: Actor) -> None:
         now = self._r.clock.now()
@@ -166,6 +176,17 @@ def _may_expire(upload: Upload) -> bool:
     """Not a frozen one, and not one that settles by itself; one that waits for its rename waits as long as any other."""
     waits_for_rename = upload.state is UploadState.SETTLING and upload.settles_at is None
     return waits_for_rename or upload.state in (UploadState.RECEIVING, UploadState.REFUSED)
+
+
+def _references(conn: Connection, facts: SegmentFacts) -> int:
+    """Of how many uploads and attachments the segment's file is a part."""
+    return uploads.file_references(conn, facts.file_upload_id, facts.file_epoch)
+
+
+def _drop(conn: Connection, *, facts: SegmentFacts) -> int:
+    """The segment is not its upload's any more. How many others its file is a part of."""
+    uploads.drop_segment(conn, facts.upload_id, facts.epoch)
+    return _references(conn, facts)
 
 
 def _put_down(conn: Connection, *, upload_id: str, writer: str | None) -> None:

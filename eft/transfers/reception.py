@@ -11,6 +11,7 @@ from eft.domain.digests import PartChecksum
 from eft.domain.errors import DigestMismatch, EftError, WriterDisplaced
 from eft.domain.upload import Completeness
 from eft.transfers.hold import Hold
+from eft.transfers.uncancelled import uncancelled
 
 if TYPE_CHECKING:
     from eft.transfers.holders import Holders
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Reception:
     """Adds bytes to one upload, in order. `displaced` is set when another writer has taken over: stop, and say so.
 
-    Every method raises WriterDisplaced from then on, except `release`.
+    Every method raises WriterDisplaced from then on, except `release`. What was begun is done even where its task is cancelled.
     """
 
     def __init__(self, holders: Holders, hold: Hold) -> None:
@@ -77,18 +78,21 @@ class Reception:
         StorageFull, StorageFailed.
         """
         self._check()
-        return await self._hold.commit()
+        return await uncancelled(self._hold.commit())
 
     async def rollback(self) -> int:
         """Forgets what is not durable. Returns the durable offset."""
         self._check()
-        return await self._hold.rollback()
+        return await uncancelled(self._hold.rollback())
 
     async def finish(self, completeness: Completeness) -> Attachment | None:
         """The file is whole: durable, and published with its digest; None where the digest is still being read back.
 
         Raises DigestMismatch, and what `commit` raises."""
         self._check()
+        return await uncancelled(self._finish(completeness))
+
+    async def _finish(self, completeness: Completeness) -> Attachment | None:
         try:
             attachment = await self._holders.publication.finish(self._hold, completeness)
         except DigestMismatch:
@@ -102,14 +106,19 @@ class Reception:
 
         A finished file to which nothing was added stays as it is."""
         self._check()
+        await uncancelled(self._settle(seconds))
+
+    async def _settle(self, seconds: float | None) -> None:
         if self._hold.is_stored or self._hold.offset == 0 or not self._hold.is_untouched:
             await self._holders.publication.settle(self._hold, seconds)
         await self._holders.drop(self._hold)
 
     async def release(self) -> None:
         """No more will come from here. What came is made durable, unless it is part of a part with a checksum. Never raises."""
-        if not self._holders.is_current(self._hold, self):
-            return
+        if self._holders.is_current(self._hold, self):
+            await uncancelled(self._release())
+
+    async def _release(self) -> None:
         try:
             await self._holders.rest(self._hold)
         except EftError:

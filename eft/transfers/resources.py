@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from eft.db import audit, cases
@@ -19,6 +20,7 @@ from eft.storage.ports import KeyStore, SegmentStore
 from eft.transfers.bus import Bus
 from eft.transfers.intent import TransferSettings
 from eft.transfers.observer import Observer, Unobserved
+from eft.transfers.uncancelled import uncancelled
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,10 +41,8 @@ class Resources:
     observer: Observer = field(default_factory=Unobserved)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`work(…)` in a thread."""
-        if kwargs:
-            return await asyncio.get_running_loop().run_in_executor(self.pool, lambda: work(*args, **kwargs))
-        return await asyncio.get_running_loop().run_in_executor(self.pool, work, *args)
+        """`work(…)` in a thread. It has ended when this returns, be it by a cancellation."""
+        return await uncancelled(asyncio.get_running_loop().run_in_executor(self.pool, partial(work, *args, **kwargs)))
 
     def record(
         self, conn: Connection, actor: Actor, action: str, case_id: str, subject: str, *, at: datetime, **detail: str | int | None
