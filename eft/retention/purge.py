@@ -83,6 +83,7 @@ class Purge:
         self._reader_grace_s = reader_grace_s
         self._sleep = sleep
         self._told: dict[str, str] = {}
+        self._seen: frozenset[str] = frozenset()
 
     async def plan(self) -> list[Planned]:
         """Every closed case whose 30 days are over, with the verdict on it now. Changes nothing."""
@@ -95,7 +96,13 @@ class Purge:
 
     async def run_due(self, actor: Actor = RETENTION_JOB) -> PurgeReport:
         """Purges every case that is due. What fails for one case is reported, and the others go on; never raises for one."""
-        return await self._run(await self._candidates(), actor)
+        candidates = await self._candidates()
+        self._seen = frozenset(case.id for case in candidates)
+        return await self._run(candidates, actor)
+
+    async def has_more(self) -> bool:
+        """Whether a case's 30 days are over that the last run had not seen."""
+        return any(case.id not in self._seen for case in await self._candidates())
 
     async def purge(self, case_id: str, actor: Actor = RETENTION_JOB) -> PurgeReport:
         """Purges one case, if it is due. Raises NotFound."""

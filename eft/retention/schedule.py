@@ -20,6 +20,8 @@ LEASE_S = 6.0
 RENEW_S = 2.0
 
 PURGE_EVERY_S = 30.0
+"""How often cases that were kept, or failed, are tried again. One whose time comes is purged at the next look at the clock."""
+
 TOKENS_EVERY_S = 3600.0
 ROTATION_LOOK_EVERY_S = 600.0
 
@@ -76,7 +78,7 @@ class Schedule:
             self._rotation_at = now
             await self._attempt("rotation", self._rotation.run_due(RETENTION_JOB))
         idle = self._purging is None or self._purging.done()
-        if idle and (jumped or now - self._purged_at >= PURGE_EVERY_S):
+        if idle and (jumped or now - self._purged_at >= PURGE_EVERY_S or await self._more_is_due()):
             self._purged_at = now
             self._purging = asyncio.create_task(self._attempt("purge", self._run_purge()))
 
@@ -92,6 +94,13 @@ class Schedule:
 
     async def _run_purge(self) -> None:
         self._purged(await self._purge.run_due())
+
+    async def _more_is_due(self) -> bool:
+        try:
+            return await self._purge.has_more()
+        except Exception:
+            log.exception("job.failed", extra={"job": "purge"})
+            return False
 
     def _clock_jumped(self) -> bool:
         drift = self._clock.now().timestamp() - self._clock.monotonic()

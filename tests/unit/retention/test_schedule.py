@@ -57,13 +57,25 @@ async def test_a_password_is_erased_within_a_second_of_its_expiry(services: Serv
     assert services.keys.check().secrets == 0
 
 
-async def test_a_due_case_is_purged_within_half_a_minute(services: Services) -> None:
+async def test_a_case_is_purged_in_the_second_in_which_its_time_comes(services: Services) -> None:
     await services.open_case()
     await close(services)
     schedule = schedule_of(services)
     services.clock.advance(RETENTION - timedelta(seconds=40))
     await tick(services, schedule, seconds=39)
     assert await purge_state(services) is PurgeState.NONE
+    await tick(services, schedule)
+    assert await purge_state(services) is PurgeState.PURGED
+
+
+async def test_a_case_that_was_kept_is_looked_at_again_in_half_a_minute(services: Services) -> None:
+    await services.open_case()
+    await close(services)
+    await services.cases.hold("C-1", reason="litigation", actor=STAFF)
+    schedule = schedule_of(services)
+    services.clock.advance(RETENTION)
+    await tick(services, schedule, seconds=2)
+    await services.cases.release_hold("C-1", STAFF)
     await tick(services, schedule, seconds=int(PURGE_EVERY_S) + 1)
     assert await purge_state(services) is PurgeState.PURGED
 
