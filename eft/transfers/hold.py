@@ -332,6 +332,7 @@ class Hold:
             except StorageFailed:
                 # After a failed fsync the segment's later commits must never count, whatever the page cache says.
                 await self._record_end()
+                self.upload = replace(self.upload, segments=self.segments_so_far())
                 self.segment = None
                 raise
             self._r.observer.committed(self._r.clock.monotonic() - began)

@@ -15,10 +15,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import copy
 from dataclasses import dataclass
 from datetime import timedelta
+import errno
 import itertools
 from pathlib import Path
 import random
 import shutil
+import sqlite3
 from typing import Any, TypeVar
 
 from eft.cases.service import Cases
@@ -93,10 +95,19 @@ class SteppedDatabase(Database):
     async def write(self, work: Callable[[Connection], T]) -> T:
         def before_commit(conn: Connection) -> T:
             result = work(conn)
-            self._disk.step()
+            try:
+                self._disk.step()
+            except OSError as error:
+                raise _as_sqlite_says_it(error) from error
             return result
 
         return await super().write(before_commit)
+
+
+def _as_sqlite_says_it(error: OSError) -> sqlite3.OperationalError:
+    said = sqlite3.OperationalError(error.strerror)
+    said.sqlite_errorcode = sqlite3.SQLITE_FULL if error.errno == errno.ENOSPC else sqlite3.SQLITE_IOERR
+    return said
 
 
 @dataclass

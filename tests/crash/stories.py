@@ -9,7 +9,7 @@ from unittest import mock
 
 from eft.domain.case import RETENTION, SubStatus
 from eft.domain.digests import PartChecksum, RunningDigest
-from eft.domain.errors import ChecksumMismatch, DigestMismatch
+from eft.domain.errors import ChecksumMismatch, DigestMismatch, StorageFailed
 from eft.domain.upload import Completeness, Source
 from eft.transfers import Intent
 from tests.crash.customer import (
@@ -301,6 +301,8 @@ async def closed_for_30_days(site: Site, customer: Customer) -> None:
 async def purge(site: Site, customer: Customer) -> None:
     customer.purging = True
     report = await site.purge.run_due()
+    if report.failed:
+        raise StorageFailed
     assert report.purged == [CASE]
     customer.purged = True
 
