@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 from datetime import datetime
 import logging
-import socket
 from typing import Any, Protocol
 
 import asyncssh
@@ -194,7 +192,8 @@ class Connection(asyncssh.SSHServer):
         """Says why, and hangs up. Repeatable."""
         self._ending = True
         if self._ssh is not None:
-            _send_as_one(self._ssh)
+            if self._flow is not None:
+                self._flow.prepare_last_words()
             self._ssh.disconnect(asyncssh.DISC_PROTOCOL_ERROR if protocol_error else asyncssh.DISC_BY_APPLICATION, reason)
 
     # What the door asks
@@ -220,16 +219,6 @@ class Connection(asyncssh.SSHServer):
     def _eased(self) -> None:
         for session in list(self._sessions):
             session.proceed()
-
-
-def _send_as_one(ssh: asyncssh.SSHServerConnection) -> None:
-    """Both packets of a disconnect in one segment. The library closes the channels before it sends the reason, and OpenSSH's
-    client leaves when its channel is closed: unless both reach it at once it may never read why."""
-    peer = ssh.get_extra_info("socket")
-    cork = getattr(socket, "TCP_CORK", None)
-    if peer is not None and cork is not None:
-        with suppress(OSError):
-            peer.setsockopt(socket.IPPROTO_TCP, cork, 1)
 
 
 def expired(at: datetime) -> SignInRefused:

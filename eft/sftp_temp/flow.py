@@ -1,17 +1,24 @@
-"""Back-pressure towards a peer that sends and does not read.
-
-asyncssh does nothing when its transport asks it to pause writing (`SSHConnection.pause_writing` is empty in 2.24.1): every
-reply, those of the SSH layer included, is put into the transport's buffer, without a bound. So the request is caught here, and
-answered by not reading from that peer until it has taken what it was sent. The one attribute of asyncssh that is not public is
+"""What is done to a connection's transport behind asyncssh's back, and why. The one attribute of asyncssh that is not public is
 used in this file alone; tests/unit/sftp/test_flow.py fails loudly where the library changes.
+
+asyncssh 2.24.1 does nothing when its transport asks it to pause writing (`SSHConnection.pause_writing` is empty): every reply,
+those of the SSH layer included, is put into the transport's buffer, without a bound. And it ends a connection by aborting the
+transport right after the reason was written: with bytes of the client still unread that is a reset, and the client never reads
+why.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import asyncssh
+
+LINGER_S = 1.0
+"""Seconds that a client has to read the last words."""
+
+_NEEDED = ("abort", "is_closing", "is_reading", "pause_reading", "resume_reading", "set_protocol", "write", "write_eof")
 
 
 class Flow:
@@ -19,10 +26,10 @@ class Flow:
 
     def __init__(self, connection: asyncssh.SSHServerConnection, eased: Callable[[], None]) -> None:
         transport = vars(connection)["_transport"]
-        # uvloop's transports are none of asyncio's classes.
-        if not hasattr(transport, "pause_reading") or not hasattr(transport, "is_closing"):
+        if not all(hasattr(transport, name) for name in _NEEDED):  # uvloop's transports are none of asyncio's classes
             raise TypeError("asyncssh's connection has no transport where it was expected")
-        self._transport = transport
+        self._connection = connection
+        self._transport: asyncio.Transport = transport
         self._eased = eased
         self.congested = False
         vars(connection).update(pause_writing=self._pause, resume_writing=self._resume)
@@ -37,3 +44,39 @@ class Flow:
         if not self._transport.is_closing():
             self._transport.resume_reading()
         asyncio.get_running_loop().call_soon(self._eased)
+
+    def prepare_last_words(self) -> None:
+        """What asyncssh writes from now on is what it has to say at the end: it is sent in one piece, before the connection ends,
+        and the client has a moment to read it."""
+        if vars(self._connection)["_transport"] is self._transport:
+            vars(self._connection)["_transport"] = _LastWords(self._transport)
+
+
+class _LastWords:
+    """Stands in for the transport between the decision to hang up and the end."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._words: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._words.append(data)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._transport.get_extra_info(name, default)
+
+    def abort(self) -> None:
+        """Says it, sends no more, and reads on for a moment, as a reset would overtake what was said."""
+        transport = self._transport
+        if transport.is_closing():
+            return
+        transport.set_protocol(_Drain())
+        transport.write(b"".join(self._words))
+        transport.write_eof()
+        if not transport.is_reading():
+            transport.resume_reading()
+        asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
+
+
+class _Drain(asyncio.Protocol):
+    """Reads and forgets, until the peer has hung up too."""

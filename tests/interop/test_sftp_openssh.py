@@ -271,6 +271,7 @@ async def test_a_put_is_cut_when_the_account_runs_out(tmp_path: Path) -> None:
         said, _ = await asyncio.wait_for(process.communicate(), 10)
         assert time.monotonic() - began < 2
         assert process.returncode != 0, said
+        assert b"The temporary account expired at" in said
         reception = door.directory.receptions[-1]
         assert reception.released
         assert reception.settled is False

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 import inspect
+from typing import Any
 
 import asyncssh
+import pytest
+import uvloop
 
 from eft.sftp_temp.flow import Flow
 from tests.unit.sftp.doors import opened
@@ -16,18 +20,17 @@ def test_the_library_is_the_version_that_was_read() -> None:
 
 
 def test_asyncssh_still_ignores_a_full_transport() -> None:
-    """Where it does not any more, flow.py may go."""
+    """Where it does not any more, half of flow.py may go."""
     for method in (asyncssh.SSHServerConnection.pause_writing, asyncssh.SSHServerConnection.resume_writing):
         body = inspect.getsource(method)
         assert "Do nothing with this for now" in body
 
 
-async def test_a_connection_has_its_transport_where_it_is_looked_for_and_asks_our_hooks() -> None:
+async def hooks_are_asked() -> None:
     async with opened() as door, door.connect():
         (live,) = door.door._connections
         flow = live._flow
         assert isinstance(flow, Flow)
-        assert isinstance(flow._transport, asyncio.Transport)
         protocol = flow._transport.get_protocol()
         protocol.pause_writing()
         assert flow.congested
@@ -35,3 +38,27 @@ async def test_a_connection_has_its_transport_where_it_is_looked_for_and_asks_ou
         protocol.resume_writing()
         assert not flow.congested
         assert flow._transport.is_reading()
+
+
+async def last_words_are_read() -> None:
+    """By a client that has sent what nobody has read when the end comes."""
+    ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    class Client(asyncssh.SSHClient):
+        def connection_lost(self, exc: Exception | None) -> None:
+            ended.set_result(exc)
+
+    async with opened(farewell_s=0) as door, door.connect(client_factory=Client) as connection:
+        (live,) = door.door._connections
+        assert live._flow is not None
+        live._flow._transport.pause_reading()
+        vars(connection)["_transport"].write(bytes(100_000))
+        await asyncio.sleep(0.05)
+        live.disconnect("The reason.", protocol_error=True)
+        assert "The reason." in str(await asyncio.wait_for(ended, 3))
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("what", [hooks_are_asked, last_words_are_read])
+def test_on_both_event_loops(run: Callable[..., None], what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    run(what())
