@@ -58,8 +58,7 @@ class Connection(asyncssh.SSHServer):
         self._attempts = 0
         self._names = 0
         self._ending = False
-        self._sessions: set[SftpSession] = set()
-        self._channels: list[asyncssh.SSHServerChannel[bytes]] = []
+        self._sessions: dict[SftpSession, asyncssh.SSHServerChannel[bytes]] = {}
         self.account: TemporaryAccount | None = None
         self.address = ""
 
@@ -125,8 +124,7 @@ class Connection(asyncssh.SSHServer):
         channel: asyncssh.SSHServerChannel[bytes] = ssh.create_server_channel(
             encoding=None, window=WINDOW_BYTES, max_pktsize=CHANNEL_PACKET_BYTES
         )
-        self._sessions.add(session)
-        self._channels.append(channel)
+        self._sessions[session] = channel
         return channel, session
 
     def _operations(self, account: TemporaryAccount) -> Operations:
@@ -186,7 +184,7 @@ class Connection(asyncssh.SSHServer):
         self._door.spawn(work)
 
     def session_ended(self, session: SftpSession) -> None:
-        self._sessions.discard(session)
+        self._sessions.pop(session, None)
 
     def disconnect(self, reason: str, *, protocol_error: bool = False) -> None:
         """Says why, and hangs up. Repeatable."""
@@ -210,7 +208,7 @@ class Connection(asyncssh.SSHServer):
 
     def check_environment(self) -> None:
         """Hangs up on a peer that fills memory with environment variables, which asyncssh keeps without a limit."""
-        for channel in self._channels:
+        for channel in self._sessions.values():
             environment = channel.get_environment_bytes()
             if environment and sum(len(key) + len(value) + 64 for key, value in environment.items()) > ENVIRONMENT_BYTES:
                 self.disconnect("Too many environment variables.", protocol_error=True)
