@@ -156,6 +156,9 @@ class Hold:
             except EftError as error:
                 self._fail(error)
                 raise
+            except Exception:  # a bug: nobody goes on with what it left
+                self._fail(StorageFailed())
+                raise
         return self.safe
 
     async def rollback(self) -> int:

@@ -35,6 +35,7 @@ from tests.crash.lossy_files import LossyFiles, PowerCut
 from tests.fixtures.services import STAFF, MovableClock
 
 T = TypeVar("T")
+D = TypeVar("D", bound="Disk")
 
 CASE = "C-1"
 SETTLE_S = 5.0
@@ -78,9 +79,9 @@ class Disk(LossyFiles):
         """The processes are gone, the machine is not: what they had written is seen, and not on the disk yet."""
         return Disk(self.rng, None, copy.deepcopy(self._root))
 
-    def beside(self) -> Disk:
+    def beside(self, kind: type[D]) -> D:
         """The same machine for another process, which may be killed by itself."""
-        other = Disk(self.rng, None, self._root)
+        other = kind(self.rng, None, self._root)
         other._mutex, other._locks = self._mutex, self._locks
         return other
 
@@ -189,10 +190,12 @@ class Site:
             database=self.database, keys=found.keys, segments=found.segments, clock=self.clock, reader_grace_s=0, sleep=no_sleep
         )
 
-    async def start_worker(self, disk: Disk | None = None, settings: TransferSettings = SETTINGS, run: str = "run") -> Worker:
-        """As bootstrap does it: first the tombstones, then recovery, then work."""
+    async def start_worker(
+        self, disk: Disk | None = None, *, kind: type[SteppedDatabase] = SteppedDatabase, run: str = "run"
+    ) -> Worker:
+        """As bootstrap does it: first the tombstones, then recovery, then work. `run`: where workers hear each other."""
         disk = disk or self.machine.disk
-        database = SteppedDatabase(self.machine.database_file, disk)
+        database = kind(self.machine.database_file, disk)
         await database.open()
         pool = ThreadPoolExecutor(2)
         resources = Resources(
@@ -203,7 +206,7 @@ class Site:
             clock=self.clock,
             bus=Bus(self.machine.directory / run),
             pool=pool,
-            settings=settings,
+            settings=SETTINGS,
         )
         transfers = Transfers(resources)
         files = Directory(resources, transfers, settle_s=SETTLE_S, space=lambda: Space(1, 1))
@@ -273,8 +276,9 @@ async def _live(machine: Machine, story: Story, orderly: bool) -> bool:
         task.cancel()
     await asyncio.wait({living})
     assert done, "the gateway hangs"
-    if survived:
-        living.result()
+    failure = None if living.cancelled() else living.exception()
+    if survived and failure is not None:
+        raise failure
     return survived
 
 
