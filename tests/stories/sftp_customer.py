@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 import os
 from pathlib import Path
@@ -133,10 +133,8 @@ class LiveSession:
 
 def kill(process: subprocess.Popen[bytes]) -> None:
     """`kill -9` of `sftp` and the `ssh` below it."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

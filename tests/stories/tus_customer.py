@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 import hashlib
 import http.client
@@ -57,15 +58,10 @@ class TusCustomer:
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """One request, as it is; raises what GONE names where the gateway does."""
         if self._connection is None:
-            self._connection = http.client.HTTPSConnection(
-                "127.0.0.1", self.gateway.https_port, context=self.gateway.trust(), timeout=self.timeout_s
-            )
-        told = {"Authorization": f"Bearer {self.token}", "Tus-Resumable": "1.0.0"}
-        if self.host is not None:
-            told["Host"] = self.host
+            self._connection = self._connect()
         try:
             try:
-                self._connection.request(method, path, body=body, headers={**told, **(headers or {})})
+                self._connection.request(method, path, body=body, headers={**self._headers, **(headers or {})})
             except (BrokenPipeError, ConnectionResetError):
                 if self._connection.sock is None:
                     raise  # The refusal of a large body may have been sent before all of it was taken.
@@ -77,6 +73,24 @@ class TusCustomer:
         if answer.will_close:
             self.hang_up()
         return answer.status, answer.headers, content
+
+    @contextmanager
+    def download(self, path: str) -> Iterator[http.client.HTTPResponse]:
+        """A download that has just begun, on a connection of its own."""
+        with closing(self._connect()) as connection:
+            connection.request("GET", path, headers=self._headers)
+            answer = connection.getresponse()
+            assert answer.status == 200
+            yield answer
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        told = {"Authorization": f"Bearer {self.token}", "Tus-Resumable": "1.0.0"}
+        return told if self.host is None else {**told, "Host": self.host}
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        port, trust = self.gateway.https_port, self.gateway.trust()
+        return http.client.HTTPSConnection("127.0.0.1", port, context=trust, timeout=self.timeout_s)
 
     def hang_up(self) -> None:
         if self._connection is not None:
