@@ -186,22 +186,19 @@ class Gateway:
         root = _region_root(config)
         directory = Directory(resources, self._transfers, settle_s=config.uploads.settle_s, space=lambda: _space(root))
         self._https = self._https_door(made)
-        self._sftp = [
-            SftpDoor(
-                directory=directory,
-                accounts=made.accounts,
-                clock=made.clock,
-                settings=SftpSettings(
-                    host_keys=config.sftp.host_keys,
-                    host=address,
-                    port=config.sftp.port,
-                    reuse_port=True,
-                    settle_s=config.uploads.settle_s,
-                    settle_suspicious_s=config.uploads.settle_suspicious_s,
-                ),
-            )
-            for address in config.sftp.listen
-        ]
+        self._sftp = SftpDoor(
+            directory=directory,
+            accounts=made.accounts,
+            clock=made.clock,
+            settings=SftpSettings(
+                host_keys=config.sftp.host_keys,
+                hosts=config.sftp.listen,
+                port=config.sftp.port,
+                reuse_port=True,
+                settle_s=config.uploads.settle_s,
+                settle_suspicious_s=config.uploads.settle_suspicious_s,
+            ),
+        )
         await self._open_doors()
         self._jobs = asyncio.create_task(self._run_jobs(made.clock))
 
@@ -211,7 +208,7 @@ class Gateway:
             self._jobs.cancel()
             with suppress(asyncio.CancelledError):
                 await self._jobs
-        await asyncio.gather(self._https.close(GRACE_S), *(door.stop() for door in self._sftp))
+        await asyncio.gather(self._https.close(GRACE_S), self._sftp.stop())
         await self._schedule.close()
         await self._transfers.close()
         await self._services.__aexit__(None, None, None)
@@ -242,9 +239,7 @@ class Gateway:
         for address in self._config.https.listen:
             with _absent_family_passes():
                 await self._https.listen(address, self._config.https.port, reuse_port=True)
-        for door in self._sftp:
-            with _absent_family_passes():
-                await door.start()
+        await self._sftp.start()
 
     async def _run_jobs(self, clock: Clock) -> None:
         jobs = (self._transfers.tick, self._schedule.tick, self._count_connections)
@@ -252,7 +247,7 @@ class Gateway:
 
     async def _count_connections(self) -> None:
         self._metrics.connections("https", self._https.connections)
-        self._metrics.connections("sftp", sum(door.connections for door in self._sftp))
+        self._metrics.connections("sftp", self._sftp.connections)
 
     def _count_purged(self, report: PurgeReport) -> None:
         for outcome in ("purged", "kept", "failed"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+import errno
 import logging
 from typing import Any
 
@@ -19,6 +20,8 @@ from eft.sftp_temp.ports import Accounts, Directory
 from eft.sftp_temp.settings import SftpSettings
 
 log = logging.getLogger("eft.sftp_temp")
+
+_ABSENT_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 LEAVE_S = 10.0
 """Seconds that `stop` waits for what was received to be kept."""
@@ -35,7 +38,7 @@ class SftpDoor:
         self.limiter = AddressLimiter(
             clock, limit=settings.failed_attempts_per_address, forgotten_after_s=settings.failed_attempt_forgotten_after_s
         )
-        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._acceptors: list[asyncssh.SSHAcceptor] = []
         self._connections: set[Connection] = set()
         self._signed_in: set[Connection] = set()
         self._waiting_by_address: Counter[str] = Counter()
@@ -46,9 +49,9 @@ class SftpDoor:
     @property
     def port(self) -> int:
         """The port that is listened on. Raises RuntimeError before `start`."""
-        if self._acceptor is None:
+        if not self._acceptors:
             raise RuntimeError("the door is not open")
-        return self._acceptor.get_port()
+        return self._acceptors[0].get_port()
 
     @property
     def connections(self) -> int:
@@ -56,15 +59,20 @@ class SftpDoor:
         return len(self._connections)
 
     async def start(self) -> None:
-        """Listens on return. Raises OSError, UnsafeSetting."""
+        """Listens on return, on every address whose family the machine has. Raises OSError, UnsafeSetting."""
         asyncssh.set_log_level(logging.WARNING)
-        self._acceptor = await transport.listen(self.settings, lambda: Connection(self))
+        for host in self.settings.hosts:
+            try:
+                self._acceptors.append(await transport.listen(host, self.settings, lambda: Connection(self)))
+            except OSError as error:
+                if error.errno not in _ABSENT_FAMILY:
+                    raise
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def stop(self) -> None:
         """Listens no more, tells every client, and waits until what they sent is kept, at most 10 s."""
-        if self._acceptor is not None:
-            self._acceptor.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for task in (self._sweeper, self._asking):
             if task is not None:
                 task.cancel()

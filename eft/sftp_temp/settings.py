@@ -14,7 +14,7 @@ class SftpSettings:
     """
 
     host_keys: tuple[Path, ...]
-    host: str = ""
+    hosts: tuple[str, ...] = ("127.0.0.1",)
     port: int = 0
     reuse_port: bool = False
 

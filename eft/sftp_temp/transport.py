@@ -40,10 +40,11 @@ VERSION = "eft"
 BACKLOG = 512
 
 
-async def listen(settings: SftpSettings, make_connection: Callable[[], Connection]) -> asyncssh.SSHAcceptor:
-    """Listens until the acceptor is closed. Raises OSError where the port cannot be had, UnsafeSetting for the host keys."""
+async def listen(host: str, settings: SftpSettings, make_connection: Callable[[], Connection]) -> asyncssh.SSHAcceptor:
+    """Listens on one address until the acceptor is closed. Raises OSError where it cannot be had, UnsafeSetting for the host
+    keys."""
     return await asyncssh.listen(
-        settings.host,
+        host,
         settings.port,
         backlog=BACKLOG,
         reuse_address=True,

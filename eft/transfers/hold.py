@@ -371,9 +371,11 @@ class Hold:
     def _fail(self, error: EftError) -> None:
         if not isinstance(error, ChecksumMismatch):
             self.failure = error
-        if isinstance(error, StorageFull | StorageFailed):
-            event = "storage.full" if isinstance(error, StorageFull) else "segment.failed"
-            log.error(event, extra={"upload_id": self.upload.id, "offset": self.durable}, exc_info=error)
+        facts = {"upload_id": self.upload.id, "offset": self.durable}
+        if isinstance(error, StorageFull):
+            log.error("storage.full", extra=facts)
+        elif isinstance(error, StorageFailed):
+            log.error("segment.failed", extra=facts, exc_info=error)
         self._room.set()
 
     def _stop_timer(self) -> None:

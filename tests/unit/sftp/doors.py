@@ -49,7 +49,7 @@ async def opened(**settings: Any) -> AsyncIterator[OpenDoor]:
     clock = FakeClock()
     directory, accounts = FakeDirectory(), FakeAccounts(clock)
     accounts.add(USER, PASSWORD)
-    told = {"host_keys": keys(), "host": "127.0.0.1", "sweep_s": 0.1, "failed_attempt_delay_s": 0.01, **settings}
+    told = {"host_keys": keys(), "hosts": ("127.0.0.1",), "sweep_s": 0.1, "failed_attempt_delay_s": 0.01, **settings}
     door = SftpDoor(directory=directory, accounts=accounts, clock=clock, settings=SftpSettings(**told))
     await door.start()
     try:
