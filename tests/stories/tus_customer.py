@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import hashlib
 import http.client
 import json
+import select
 import time
 from typing import Any
 
@@ -73,6 +74,11 @@ class TusCustomer:
         if answer.will_close:
             self.hang_up()
         return answer.status, answer.headers, content
+
+    def is_answered(self, wait_s: float) -> bool:
+        """Whether an answer comes within so many seconds, while a body is still being sent."""
+        assert self._connection is not None
+        return bool(select.select([self._connection.sock], [], [], wait_s)[0])
 
     @contextmanager
     def download(self, path: str) -> Iterator[http.client.HTTPResponse]:
