@@ -230,6 +230,8 @@ class Holders:
         """`dead`: the writer that it is taken from, where it must be nobody else. Raises WriterDisplaced if it is."""
         found, case = await self.find(upload_id, case_id)
         self.check_may_receive(found, case)
+        if dead is not None and found.holder != dead[0]:
+            raise WriterDisplaced
         if found.holder is not None and found.holder != self._r.bus.worker:
             await self._r.bus.ask_to_let_go(found.holder, upload_id, self._r.settings.release_s)
         stored = await self._r.run(self._r.segments.epochs, case.uid, upload_id)

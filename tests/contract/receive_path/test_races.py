@@ -1,0 +1,183 @@
+"""Things that happen at the same moment: timers, deletions, cancelled requests, recoveries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+import time
+from typing import Any
+
+import pytest
+
+from eft.domain.attachment import AttachmentState
+from eft.domain.errors import Purged, StorageFailed, UploadExpired
+from eft.domain.upload import Completeness, UploadState
+from eft.storage.files import RegionFile
+from eft.transfers.publication import Publication
+from tests.contract.receive_path.conftest import CUSTOMER, Site, die, intent, read_all
+
+MIB = 1024 * 1024
+Noise = Callable[[int], bytes]
+
+
+def slow_down(site: Site, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Every transaction takes that long."""
+    write = site.database.write
+
+    async def slowly(work: Any) -> Any:
+        await asyncio.sleep(seconds)
+        return await write(work)
+
+    monkeypatch.setattr(site.database, "write", slowly)
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.04])
+async def test_a_small_file_that_ends_while_it_is_committed_on_time_is_published_once(
+    site: Site, noise: Noise, monkeypatch: pytest.MonkeyPatch, wait_s: float
+) -> None:
+    transfers = await site.worker(commit_s=0.03)
+    slow_down(site, monkeypatch, 0.06)
+    reception = await transfers.begin("C-1", intent())
+    reception.offer(noise(1000))
+    await asyncio.sleep(wait_s)
+    attachment = await reception.finish(Completeness.DECLARED)
+    assert attachment is not None
+    assert await read_all(transfers, attachment.id) == noise(1000)
+    assert await transfers.unfinished("C-1") == []
+
+
+@pytest.mark.parametrize("size", [1000, 2 * MIB])
+async def test_a_finished_file_that_is_open_for_long_and_left_alone_stays_as_it_is(site: Site, noise: Noise, size: int) -> None:
+    transfers = await site.worker(commit_s=0.02)
+    directory = site.directory_of(transfers)
+    reception = await directory.open_write("C-1", "a.log", CUSTOMER, create=True, truncate=True, exclusive=False)
+    reception.offer(noise(size))
+    await reception.settle(5)
+    for _ in ("while it settles", "after its publication"):
+        reception = await directory.open_write("C-1", "a.log", CUSTOMER, create=True, truncate=False, exclusive=False)
+        await asyncio.sleep(0.1)
+        assert (reception.offset, reception.durable) == (size, size)
+        assert (await directory.stat("C-1", "a.log")).size == size
+        await reception.release()
+        site.clock.advance(seconds=6)
+        await transfers.tick()
+        (attachment,) = (await transfers.attachments("C-1", None, 10))[0]
+        assert await read_all(transfers, attachment.id) == noise(size)
+        assert await transfers.unfinished("C-1") == []
+
+
+async def test_a_file_that_is_deleted_while_its_next_version_begins_is_not_referred_to(site: Site, noise: Noise) -> None:
+    transfers = await site.worker()
+    directory = site.directory_of(transfers)
+    reception = await directory.open_write("C-1", "a.log", CUSTOMER, create=True, truncate=True, exclusive=False)
+    reception.offer(noise(MIB))
+    await reception.settle(0)
+    await transfers.tick()
+    (attachment,) = (await transfers.attachments("C-1", None, 10))[0]
+    version = await directory.open_write("C-1", "a.log", CUSTOMER, create=True, truncate=False, exclusive=False)
+    await transfers.delete(attachment.id, actor=CUSTOMER)
+    version.offer(b"more")
+    with pytest.raises(Purged):
+        await version.commit()
+    await version.release()
+    assert site.files() == []
+    assert await transfers.unfinished("C-1") == []
+
+
+async def test_versions_that_are_deleted_at_the_same_time_leave_no_bytes(site: Site, noise: Noise) -> None:
+    first, second = await site.worker(), await site.worker()
+    directory = site.directory_of(first)
+    for end in (MIB, 2 * MIB):
+        reception = await directory.open_write("C-1", "a.log", CUSTOMER, create=True, truncate=False, exclusive=False)
+        reception.offer(noise(2 * MIB)[reception.offset : end])
+        await reception.settle(0)
+        await first.tick()
+    newer, older = (await first.attachments("C-1", None, 10))[0]
+    await asyncio.gather(first.delete(newer.id, actor=CUSTOMER), second.delete(older.id, actor=CUSTOMER))
+    assert site.files() == []
+    assert {found.state for found in (await first.attachments("C-1", None, 10))[0]} == {AttachmentState.PURGED}
+
+
+async def test_a_temporary_name_that_is_never_renamed_expires(site: Site, noise: Noise) -> None:
+    transfers = await site.worker()
+    directory = site.directory_of(transfers)
+    reception = await directory.open_write("C-1", "a.log.part", CUSTOMER, create=True, truncate=True, exclusive=False)
+    reception.offer(noise(MIB))
+    await reception.settle(None)
+    site.clock.advance(days=15)
+    await transfers.tick()
+    assert site.files() == []
+    with pytest.raises(UploadExpired):
+        await transfers.progress(reception.upload_id, case_id="C-1")
+
+
+async def test_a_commit_whose_task_is_cancelled_leaves_the_upload_as_if_it_had_not_been(
+    site: Site, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfers = await site.worker()
+    content = noise(3 * MIB)
+    upload = await transfers.register("C-1", intent(length=len(content)))
+    reception = await transfers.take(upload.id, case_id="C-1")
+    write_at = RegionFile.write_at
+
+    def slowly(file: RegionFile, data: Any, offset: int) -> None:
+        time.sleep(0.05)
+        write_at(file, data, offset)
+
+    monkeypatch.setattr(RegionFile, "write_at", slowly)
+    reception.offer(content[:MIB])
+    committing = asyncio.create_task(reception.commit())
+    await asyncio.sleep(0.02)
+    committing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    await reception.release()
+    again = await transfers.take(upload.id, case_id="C-1")
+    assert again.offset == MIB
+    again.offer(content[MIB:])
+    attachment = await again.finish(Completeness.DECLARED)
+    assert attachment is not None
+    assert await read_all(transfers, attachment.id) == content
+
+
+async def test_a_recovery_that_comes_second_displaces_nobody(site: Site, noise: Noise) -> None:
+    first, second, third = await site.worker(), await site.worker(), await site.worker()
+    upload = await first.register("C-1", intent(length=2 * MIB))
+    writer = await first.take(upload.id, case_id="C-1")
+    writer.offer(noise(MIB))
+    await writer.commit()
+    dead = first._r.bus.worker
+    die(first)
+    client = await second.take(upload.id, case_id="C-1")
+    for transfers in (second, third):
+        assert await transfers.holders.take_from_dead(upload.id, "C-1", dead) is None
+    assert not client.displaced.is_set()
+    client.offer(noise(2 * MIB)[MIB:])
+    assert await client.finish(Completeness.DECLARED) is not None
+
+
+async def test_a_settling_file_that_cannot_be_published_stops_no_other(
+    site: Site, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfers = await site.worker()
+    directory = site.directory_of(transfers)
+    ids = []
+    for name in ("bad.log", "good.log"):
+        reception = await directory.open_write("C-1", name, CUSTOMER, create=True, truncate=True, exclusive=False)
+        reception.offer(noise(1000))
+        await reception.settle(0)
+        ids.append(reception.upload_id)
+    publish = Publication.publish_settled
+
+    async def fails_for_one(publication: Publication, upload_id: str) -> bool:
+        if upload_id == ids[0]:
+            raise StorageFailed
+        return await publish(publication, upload_id)
+
+    monkeypatch.setattr(Publication, "publish_settled", fails_for_one)
+    await transfers.tick()
+    assert [found.name for found in (await transfers.attachments("C-1", None, 10))[0]] == ["good.log"]
+    monkeypatch.undo()
+    await transfers.tick()
+    assert len((await transfers.attachments("C-1", None, 10))[0]) == 2
+    assert (await transfers.upload(ids[0], case_id="C-1")).state is UploadState.PUBLISHED
