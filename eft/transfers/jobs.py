@@ -40,16 +40,16 @@ class Jobs:
             await self.recover()
 
     async def recover(self) -> None:
-        """Closes what writers that are dead left open, and publishes what was whole. Deletes bytes that nobody may read, and goes
-        on with deletions that had begun."""
+        """Closes what writers that are dead left open, and publishes what was whole; where a digest has to be read back for that,
+        it begins. Deletes bytes that nobody may read, and goes on with deletions that had begun."""
         self._recovered_at = self._r.clock.monotonic()
         held = await self._r.database.read(uploads.live_held)
         for upload_id, holder in held:
             if not self._is_held(upload_id, holder):
                 await self._attempt("recover", self._recover_one(upload_id, holder), upload_id)
         for upload in await self._r.database.read(uploads.sealed):
-            if upload.holder is None or not self._r.bus.is_alive(upload.holder):
-                await self._attempt("publish", self._holders.publication.publish_sealed(upload.id), upload.id)
+            if upload.holder in (None, self._r.bus.worker) or not self._r.bus.is_alive(upload.holder):
+                self._holders.publication.read_back(upload.id)
         for upload_id in await self._r.database.read(uploads.discardable):
             await self._attempt("discard", self.discard(upload_id), upload_id)
         for attachment_id in await self._r.database.read(attachments.dying):

@@ -30,7 +30,7 @@ class Publication:
 
     def __init__(self, resources: Resources) -> None:
         self._r = resources
-        self._reading: set[asyncio.Future[Attachment | None]] = set()
+        self._reading: dict[str, asyncio.Future[Attachment | None]] = {}
 
     async def finish(self, hold: Hold, completeness: Completeness) -> Attachment | None:
         """The whole file, durable when this returns, and published; None where its digest has to be read back first and that
@@ -72,17 +72,26 @@ class Publication:
 
         await self._r.database.write(work)
         hold.mark_ended()
-        reading = asyncio.ensure_future(self.publish_sealed(hold.upload.id))
-        self._reading.add(reading)
-        reading.add_done_callback(self._reading.discard)
+        reading = self.read_back(hold.upload.id)
         done, _ = await asyncio.wait({reading}, timeout=self._r.settings.digest_wait_s)
         return reading.result() if done else None
 
-    async def publish_sealed(self, upload_id: str) -> Attachment | None:
-        """Reads a sealed upload's digest back and publishes it, or refuses it. None where that is not to be done (any more).
+    def read_back(self, upload_id: str) -> asyncio.Future[Attachment | None]:
+        """The reading of a sealed upload's digest and its publication, which begins now unless it is under way here."""
+        reading = self._reading.get(upload_id)
+        if reading is None:
+            reading = self._reading[upload_id] = asyncio.ensure_future(self._publish_sealed(upload_id))
+            reading.add_done_callback(lambda done: self._has_read(upload_id, done))
+        return reading
 
-        Raises DigestMismatch, Tampered, StorageFailed.
-        """
+    def _has_read(self, upload_id: str, reading: asyncio.Future[Attachment | None]) -> None:
+        del self._reading[upload_id]
+        failure = None if reading.cancelled() else reading.exception()
+        if failure is not None and not isinstance(failure, DigestMismatch):
+            log.error("job.failed", extra={"job": "read-back", "upload_id": upload_id}, exc_info=failure)
+
+    async def _publish_sealed(self, upload_id: str) -> Attachment | None:
+        """None where it is not to be done (any more). Raises DigestMismatch, Tampered, StorageFailed."""
         upload, case = await self._r.database.read(lambda conn: _with_case(conn, upload_id))
         if upload is None or case is None or upload.state is not UploadState.SEALED or case.purge is not PurgeState.NONE:
             return None

@@ -10,6 +10,7 @@ from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import CaseStatus, PurgeState
 from eft.domain.errors import AlreadyFinished, NotFound, UploadExpired, UploadTerminated
 from eft.domain.upload import Source, Upload, UploadState
+from eft.storage.slot_file import SLOTS
 from tests.crash import customer as by
 from tests.crash.customer import Customer, Sent
 from tests.crash.machine import CASE, SETTLE_S, Site
@@ -241,3 +242,5 @@ async def the_purge_comes_to_its_end(site: Site, customer: Customer) -> None:
     assert found.segments.absent(case.uid)
     assert [tombstone.case for tombstone in found.keys.tombstones()] == [case.uid]
     assert found.keys.check().live == 0
+    slots = site.machine.disk.open(SLOTS)
+    assert customer.sealed_key not in slots.read_at(slots.size(), 0), "the key that was destroyed is on the disk"

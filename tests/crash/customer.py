@@ -51,11 +51,12 @@ class Sent:
 
 @dataclass
 class Customer:
-    """All files of one customer, and what was asked for the whole case."""
+    """All files of one customer, and what was asked for the whole case. `sealed_key`: the case's key as it lies in its slot."""
 
     files: list[Sent] = field(default_factory=list)
     closing: bool = False
     purging: bool = False
+    sealed_key: bytes = b""
     purged: bool = False
 
     def has(self, name: str, size: int, source: Source = Source.HTTPS) -> Sent:

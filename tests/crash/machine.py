@@ -222,6 +222,8 @@ class Site:
         for worker in self.workers:
             if not worker.disk.is_off:
                 await worker.transfers.tick()
+                while reading := list(worker.transfers.holders.publication._reading.values()):
+                    await asyncio.wait(reading)
 
 
 async def no_sleep(_: float) -> None:

@@ -11,6 +11,8 @@ from eft.domain.case import RETENTION, SubStatus
 from eft.domain.digests import PartChecksum, RunningDigest
 from eft.domain.errors import ChecksumMismatch, DigestMismatch, StorageFailed
 from eft.domain.upload import Completeness, Source
+from eft.storage.key_format import Slot
+from eft.storage.slot_file import SlotFile
 from eft.transfers import Intent
 from tests.crash.customer import (
     WHO,
@@ -296,6 +298,11 @@ async def closed_for_30_days(site: Site, customer: Customer) -> None:
     customer.closing = True
     await site.cases.close(CASE, sub_status=SubStatus.RESOLVED, comment="", actor=STAFF)
     site.clock.advance(RETENTION)
+    slot = (await site.cases.get(CASE)).key_slot
+    assert slot is not None
+    key = SlotFile(site.machine.disk).read(slot).best
+    assert isinstance(key, Slot)
+    customer.sealed_key = key.sealed
 
 
 async def purge(site: Site, customer: Customer) -> None:
