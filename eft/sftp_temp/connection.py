@@ -20,6 +20,7 @@ from eft.sftp_temp.operations import Operations
 from eft.sftp_temp.ports import Accounts, Directory
 from eft.sftp_temp.session import SftpSession
 from eft.sftp_temp.settings import SftpSettings
+from eft.sftp_temp.steering import steer
 
 log = logging.getLogger("eft.sftp_temp")
 
@@ -69,6 +70,7 @@ class Connection(asyncssh.SSHServer):
         peer = conn.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
         self._flow = Flow(conn, self._eased)
+        steer(conn)
         if not self._door.arrived(self):
             log.warning("sftp.refused", extra={"reason": "too many connections"})
             self._ending = True
