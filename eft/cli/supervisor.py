@@ -47,6 +47,7 @@ class Supervisor:
         self._plan = plan
         self._clock = clock
         self._metrics_dir = plan.run_dir / "metrics"
+        self._temporary_dir = plan.run_dir / "tmp"
         self._lock = -1
         self._workers: dict[int, WorkerProcess] = {}
         self._stopping = asyncio.Event()
@@ -65,6 +66,7 @@ class Supervisor:
         operations = Operations(self._plan.operations_port, self._states, self._metrics)
         try:
             empty_directory(self._metrics_dir)
+            empty_directory(self._temporary_dir)
             check_addresses(self._plan.doors)
             await operations.start()
             log.info("gateway.starting", extra={"workers": self._plan.workers, "port": self._plan.operations_port})
@@ -116,7 +118,12 @@ class Supervisor:
 
     async def _run_once(self, number: int) -> bool:
         """One life of worker `number`, from its start to its end. Whether it had served for a while by then."""
-        environment = {**os.environ, METRICS_DIRECTORY_VARIABLE: str(self._metrics_dir)}
+        environment = {
+            **os.environ,
+            METRICS_DIRECTORY_VARIABLE: str(self._metrics_dir),
+            # What a library may keep in a temporary file stays in the region too (P8).
+            "TMPDIR": str(self._temporary_dir),
+        }
         worker = await WorkerProcess.start(number, self._plan.command, environment, (self._lock,), self._clock)
         self._workers[number] = worker
         log.info("worker.started", extra={"worker": number, "worker_pid": worker.pid})

@@ -108,6 +108,14 @@ def test_every_worker_runs_and_the_gateway_is_ready(start: Callable[..., Gateway
     assert b'eft_published_total{source="https"} 2.0' in metrics
 
 
+def test_temporary_files_of_workers_lie_in_the_run_directory(start: Callable[..., Gateway]) -> None:
+    gateway = start(workers=2)
+    for pid in gateway.pids():
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert f"TMPDIR={gateway.run_dir}/tmp".encode() in environment
+    assert (gateway.run_dir / "tmp").stat().st_mode & 0o077 == 0
+
+
 def test_a_killed_worker_is_started_again_and_the_others_go_on(start: Callable[..., Gateway]) -> None:
     gateway = start(workers=2)
     first, second = gateway.pids()
