@@ -168,8 +168,10 @@ class SftpDoor:
         except Exception:
             log.exception("job.failed", extra={"job": "sftp-sweep"})
             return
+        self._cut_expired()  # The database may be the first to see that an account has run out: its holder hears that, not this.
+        now = self.clock.now()
         for live in list(self._signed_in):
             account = live.account
-            if account is not None and account.id in ids and account.id not in alive:
+            if account is not None and account.id in ids and account.id not in alive and now < account.expires_at:
                 log.info("sftp.cut", extra={"account": account.id, "reason": "revoked"})
                 live.cut(connection.revoked())

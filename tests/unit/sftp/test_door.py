@@ -272,6 +272,24 @@ async def test_a_slow_database_does_not_delay_an_expiry() -> None:
         await asyncio.wait_for(connection.wait_closed(), 1)
 
 
+async def test_who_has_run_out_is_told_so_even_if_the_database_sees_it_first() -> None:
+    async with opened(sweep_s=0.5) as door, door.connect() as connection, connection.start_sftp_client() as sftp:
+        asked = asyncio.Event()
+        alive = door.accounts.alive
+
+        async def runs_out_meanwhile(ids: Any) -> set[str]:
+            door.clock.ahead = timedelta(hours=120)
+            asked.set()
+            return await alive(ids)
+
+        door.accounts.alive = runs_out_meanwhile  # type: ignore[method-assign]
+        await asyncio.wait_for(asked.wait(), 3)
+        with pytest.raises(asyncssh.Error, match="expired at"):
+            while True:
+                await sftp.stat("/")
+                await asyncio.sleep(0.02)
+
+
 async def test_other_accounts_live_on() -> None:
     async with opened() as door:
         door.accounts.add("eft_us_other", "other", "case-2")
