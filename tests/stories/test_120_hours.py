@@ -109,11 +109,11 @@ def test_to_the_second(timed: Timed, gateway: Gateway, case: str, tmp_path: Path
 def test_a_transfer_under_way_is_cut_and_goes_on_with_a_new_account(
     timed: Timed, gateway: Gateway, case: str, tmp_path: Path
 ) -> None:
-    core = dense(tmp_path / "core", 1, 60 * MIB)
+    core = dense(tmp_path / "core", 1, 24 * MIB)
     account, expires_at = timed.account(case)
     customer = SftpCustomer(gateway, tmp_path, account)
     timed.clock.run_from(expires_at - timedelta(seconds=20))
-    with customer.live("-l", "40000") as session:
+    with customer.live("-l", "16000") as session:
         session.tell(f"put {core.path}")
         until(lambda: unfinished(gateway, case).get("core", {}).get("offset", 0), lambda offset: offset > MIB)
         timed.clock.run_from(expires_at - timedelta(seconds=1))
