@@ -24,7 +24,7 @@ from tests.stories.waiting import listed, unfinished, until
 KILLS = int(os.environ.get("EFT_KILLS", "6"))
 SEED = int(os.environ.get("EFT_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
 
-pytestmark = [pytest.mark.needs("sftp"), pytest.mark.timeout(300 + 30 * KILLS)]
+pytestmark = [pytest.mark.needs("sftp"), pytest.mark.timeout(300 + 30 * max(KILLS, 50))]
 
 # Nothing rests before it is published: a file that was cut must not be taken for a whole one in any case.
 AT_ONCE = "[uploads]\nsettle_s = 0.1\nsettle_suspicious_s = 0.1\n"
@@ -44,6 +44,7 @@ def attachments(gateway: Gateway, case: str) -> list[dict[str, Any]]:
             if gateway.process is None or gateway.process.poll() is not None:
                 raise
             tell(f"asked a worker that was killed: {error!r}")
+            time.sleep(0.1)
 
 
 def check_nothing_partial(gateway: Gateway, traffic: Traffic) -> None:
@@ -60,7 +61,7 @@ def kill_gateway(gateway: Gateway, traffic: Traffic) -> None:
 
 
 def kill_worker(gateway: Gateway, chance: random.Random) -> None:
-    pids = until(gateway.worker_pids, lambda seen: len(seen) == 2)
+    pids = until(gateway.worker_pids, lambda seen: len(seen) == gateway.workers)
     os.kill(chance.choice(pids), signal.SIGKILL)
 
 
