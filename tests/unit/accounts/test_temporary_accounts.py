@@ -234,7 +234,7 @@ async def test_an_unknown_user_costs_one_hash_as_a_wrong_password_does(services:
         with pytest.raises(SignInRefused):
             await sign_in(services, username, "wrong")
     assert len(hashes) == 3
-    assert set(hashes) == {"$argon2id$v=19$m=19456,t=2,p=1"}
+    assert set(hashes) == {"$argon2id$v=19$m=7168,t=5,p=1"}
 
 
 async def test_a_flood_of_sign_ins_is_told_to_come_back(services: Services) -> None:
