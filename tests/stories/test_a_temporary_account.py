@@ -109,9 +109,11 @@ def put_until_cut(gateway: Gateway, case: str, customer: SftpCustomer, source: S
         if cut == "gateway":
             gateway.kill()
         elif cut == "worker":
-            for pid in gateway.worker_pids():
+            killed = set(gateway.worker_pids())
+            for pid in killed:
                 os.kill(pid, signal.SIGKILL)
             assert process.wait(20) != 0
+            until(lambda: gateway.is_ready() and not killed & set(gateway.worker_pids()), within_s=30)
     finally:
         kill(process)
     return int(stored)
@@ -125,7 +127,6 @@ def test_a_put_that_was_cut_is_finished(gateway: Gateway, case: str, tmp_path: P
     stored = put_until_cut(gateway, case, customer, core, cut)
     if cut == "gateway":
         gateway.start()
-    until(gateway.is_ready)
     time.sleep(0.5)
     assert gateway.attachments(case) == []
     assert stored <= unfinished(gateway, case)["core"]["offset"] < core.size
