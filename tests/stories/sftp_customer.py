@@ -40,18 +40,18 @@ class SftpCustomer(OpenSsh):
         first, *rest = self.sftp_command
         return [first, *extra, *rest]
 
-    def run(self, *commands: str, extra: tuple[str, ...] = ()) -> Said:
+    def run(self, *commands: str, extra: tuple[str, ...] = (), within_s: float = TIMEOUT_S) -> Said:
         """One session. A command that fails ends it, as in a batch; one with a dash in front does not."""
         process = self.start(*extra, batch=True)
         try:
-            told, _ = process.communicate("".join(f"{command}\n" for command in commands).encode(), TIMEOUT_S)
+            told, _ = process.communicate("".join(f"{command}\n" for command in commands).encode(), within_s)
         finally:
             kill(process)
         return Said(process.returncode, told.decode(errors="replace"))
 
-    def ok(self, *commands: str, extra: tuple[str, ...] = ()) -> str:
+    def ok(self, *commands: str, extra: tuple[str, ...] = (), within_s: float = TIMEOUT_S) -> str:
         """What a session that succeeds has to say."""
-        said = self.run(*commands, extra=extra)
+        said = self.run(*commands, extra=extra, within_s=within_s)
         assert said.code == 0, said.text
         return said.text
 

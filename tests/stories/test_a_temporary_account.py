@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.fixtures.gateway import Gateway
-from tests.stories.contents import MIB, Source, dense, noise, sha256
+from tests.stories.contents import MIB, Source, dense, noise, sha256, sparse
 from tests.stories.sftp_customer import SftpCustomer, account_of, kill, sftp_customer
 from tests.stories.waiting import listed, published, refusal, unfinished, until
 
@@ -135,6 +135,31 @@ def test_a_put_that_was_cut_is_finished(gateway: Gateway, case: str, tmp_path: P
     assert published(gateway, case, "core")["core"]["sha256"] == core.sha256
     assert len(gateway.attachments(case)) == 1
     assert unfinished(gateway, case) == {}
+
+
+def memory(gateway: Gateway) -> int:
+    """The most that any worker ever had in memory, in MiB."""
+    states = [Path(f"/proc/{pid}/status").read_text() for pid in gateway.worker_pids()]
+    return max(int(state.partition("VmHWM:")[2].split()[0]) // 1024 for state in states)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_five_gibibytes_that_were_cut_are_finished_in_little_memory(gateway: Gateway, case: str, tmp_path: Path) -> None:
+    customer = sftp_customer(gateway, case, tmp_path)
+    core = sparse(tmp_path / "core", 5 * 1024 * MIB + 3)
+    stored = put_until_cut(gateway, case, customer, core, "gateway")
+    gateway.start()
+    assert gateway.attachments(case) == []
+    assert unfinished(gateway, case)["core"]["offset"] >= stored
+    before = memory(gateway)
+    customer.ok(f"reput {core.path}", within_s=400)
+    item = published(gateway, case, "core", within_s=60)["core"]
+    assert (item["size"], item["sha256"]) == (core.size, core.sha256)
+    customer.ok(f"get core {tmp_path}/back", within_s=400)
+    assert Source(tmp_path / "back").sha256 == core.sha256
+    (tmp_path / "back").unlink()
+    assert memory(gateway) - before < 64
 
 
 def test_a_download_that_was_cut_is_finished(gateway: Gateway, case: str, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_thirty_days_to_the_second(archive: Archive) -> None:
 
 def test_a_gateway_that_is_killed_while_it_purges_comes_to_the_same_end(archive: Archive) -> None:
     archive.clock.run_ahead(timedelta())
-    archive.fill("killed")
+    archive.fill("killed", sftp=False)
     at = archive.close("killed")
     archive.clock.run_from(at + RETENTION)
     until(lambda: archive.state("killed"), lambda seen: seen != "none", within_s=45)

@@ -8,17 +8,19 @@ from pathlib import Path
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from typing import Any
 
 import pytest
 
-from tests.fixtures.gateway import Gateway
+from tests.fixtures.gateway import EFT, Gateway
 from tests.stories.conftest import MakeGateway
-from tests.stories.contents import sha256
+from tests.stories.contents import MIB, dense, sha256
 from tests.stories.sftp_customer import account_of
 from tests.stories.traffic import Traffic
+from tests.stories.tus_customer import Upload, customer_of
 from tests.stories.waiting import listed, unfinished, until
 
 KILLS = int(os.environ.get("EFT_KILLS", "6"))
@@ -120,6 +122,28 @@ def test_kills_of_the_gateway_and_of_its_workers(make_gateway: MakeGateway, tmp_
         run(gateway, tmp_path, random.Random(SEED), KILLS)
     finally:
         shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def test_starts_that_are_killed_are_in_nobodys_way(gateway: Gateway, case: str, tmp_path: Path) -> None:
+    """The supervisor alone is killed, at any moment of its start; its workers end by themselves."""
+    core = dense(tmp_path / "core", 1, 3 * MIB)
+    customer = customer_of(gateway, case)
+    upload = Upload("core", core)
+    customer.send_part(upload, MIB)
+    customer.hang_up()
+    gateway.kill()
+    command = [str(EFT), "serve", "--config", str(gateway.config), "--workers", "2"]
+    for wait_s in (0.0, 0.3, 0.6, 1.0, 1.4, 1.8, 2.2, 2.6):
+        with gateway.log.open("ab") as log:
+            starting = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        time.sleep(wait_s)
+        assert starting.poll() is None
+        starting.kill()
+        starting.wait()
+    gateway.start()
+    customer.resume(upload)
+    customer.send(upload, part=MIB)
+    assert listed(gateway, case)["core"]["sha256"] == core.sha256
 
 
 @pytest.mark.soak
