@@ -61,6 +61,6 @@ stop: setup ## Stop the demo; its data stays
 
 .PHONY: lock
 lock: ## Renew the locks from pyproject.toml (needs uv)
-	uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-header -o locks/runtime.txt pyproject.toml
-	uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-header -o locks/dev.txt \
+	uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-header --extra server -o locks/runtime.txt pyproject.toml
+	uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-header --extra server -o locks/dev.txt \
 	    -c locks/runtime.txt --group dev pyproject.toml
