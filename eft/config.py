@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -32,16 +32,30 @@ def _origin(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise wrong(f'"{text}" is not a network.', 'Write one such as "10.1.2.0/24", or a single address.') from None
+
+
 Address = Annotated[str, AfterValidator(_address)]
+Network = Annotated[str, AfterValidator(_network)]
 Origin = Annotated[str, AfterValidator(_origin)]
 RegionPort = Annotated[int, Field(strict=True, ge=0, le=65535)]
 """A TCP port; 0, the default, means the one in the region's file."""
+
+Count = Annotated[int, Field(strict=True, ge=0, le=2**62)]
+"""A bound that an operator may set; 0, the default, is none."""
 
 LOOPBACK: tuple[str, ...] = ("127.0.0.1", "::1")
 
 
 class StorageSettings(Section):
     root: LocalPath = Field(description="the directory below which the region has its own")
+    reserve_mib: Annotated[int, Field(strict=True, ge=0, le=2**30)] | None = Field(
+        default=None, description="a number of MiB that uploads leave free"
+    )
 
 
 class DatabaseSettings(Section):
@@ -63,6 +77,26 @@ class HttpsSettings(Section):
     private_key: LocalPath = Field(description="the file with the certificate's private key (PEM)")
     extra_hosts: tuple[Host, ...] = Field(default=(), description="a list of further host names to answer for")
     cors_origins: tuple[Origin, ...] = Field(default=(), description="a list of origins whose pages may upload")
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(), description="a list of networks whose proxies are believed about the client"
+    )
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        default="x-forwarded-for", description='"x-forwarded-for" or "forwarded", whichever the proxies write'
+    )
+    proxy_protocol_from: tuple[Network, ...] = Field(
+        default=(), description="a list of networks whose connections begin with the PROXY protocol"
+    )
+    connections: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
+        default=16_384, description="a number of connections for each worker"
+    )
+    connections_per_address: Count = Field(default=0, description="a number of connections, 0 for no limit")
+    minimum_rate_bytes_s: Annotated[int, Field(strict=True, ge=0, le=2**30)] = Field(
+        default=512, description="a number of bytes per second"
+    )
+    minimum_rate_window_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = Field(
+        default=30.0, description="a number of seconds"
+    )
+    keep_alive_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = Field(default=75.0, description="a number of seconds")
 
 
 class SftpSettings(Section):
@@ -83,6 +117,17 @@ class UploadSettings(Section):
     )
 
 
+class LimitSettings(Section):
+    upload_mib: Count = Field(default=0, description="a number of MiB for one file, 0 for no limit")
+    case_mib: Count = Field(default=0, description="a number of MiB for all files of one case, 0 for no limit")
+    requests_per_minute_token: Count = Field(default=0, description="a number of requests, 0 for no limit")
+    requests_per_minute_case: Count = Field(default=0, description="a number of requests, 0 for no limit")
+    requests_per_minute_address: Count = Field(default=0, description="a number of requests, 0 for no limit")
+    uploads_at_once_token: Count = Field(default=0, description="a number of requests with a body, 0 for no limit")
+    uploads_at_once_case: Count = Field(default=0, description="a number of requests with a body, 0 for no limit")
+    uploads_at_once_address: Count = Field(default=0, description="a number of requests with a body, 0 for no limit")
+
+
 class CaseSystemSettings(Section):
     url: str = Field(pattern=r"\Ahttps?://", description="the address of the case system, https://…")
     token_file: LocalPath = Field(description="the file with the token for the case system")
@@ -98,6 +143,7 @@ class _File(Section):
     sftp: SftpSettings = Field(description="the section [sftp]")
     operations: OperationsSettings = OperationsSettings()
     uploads: UploadSettings = UploadSettings()
+    limits: LimitSettings = LimitSettings()
     case_system: CaseSystemSettings | None = None
 
 
@@ -118,6 +164,7 @@ class Config:
     sftp: SftpSettings
     operations: OperationsSettings
     uploads: UploadSettings
+    limits: LimitSettings
     case_system: CaseSystemSettings | None
 
     @property
@@ -166,6 +213,7 @@ def load_config(file: Path) -> Config:
         sftp=settings.sftp.model_copy(update={"port": settings.sftp.port or region.sftp_port}),
         operations=settings.operations.model_copy(update={"port": settings.operations.port or region.operations_port}),
         uploads=settings.uploads,
+        limits=settings.limits,
         case_system=settings.case_system,
     )
     for problem in _unsafe(config):

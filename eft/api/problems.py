@@ -11,6 +11,7 @@ from eft.domain.errors import (
     AlreadyFinished,
     Busy,
     CaseClosed,
+    CaseFull,
     CasePurging,
     ChecksumMismatch,
     ChecksumUnknown,
@@ -32,6 +33,7 @@ from eft.domain.errors import (
     NotSequential,
     OffsetMismatch,
     Purged,
+    RateLimited,
     ReadOnly,
     ReopenByTelephone,
     ReopenTooLate,
@@ -56,6 +58,7 @@ STATUS: dict[type[EftError], int] = {
     AlreadyExists: 409,
     AlreadyFinished: 409,
     Busy: 503,
+    CaseFull: 403,
     CaseClosed: 403,
     CasePurging: 403,
     ChecksumMismatch: 422,
@@ -77,6 +80,7 @@ STATUS: dict[type[EftError], int] = {
     NotSequential: 422,
     OffsetMismatch: 409,
     Purged: 410,
+    RateLimited: 429,
     ReadOnly: 403,
     ReopenByTelephone: 403,
     ReopenTooLate: 403,
@@ -109,6 +113,7 @@ _TITLES = {
     416: "Range not satisfiable",
     421: "Wrong gateway",
     422: "Not valid",
+    429: "Too many requests",
     500: "Server failure",
     503: "Busy",
     507: "Storage full",
@@ -163,7 +168,7 @@ def translate(error: EftError) -> Problem:
     headers: dict[str, str] = {}
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="eft"'
-    elif isinstance(error, Busy):
+    elif isinstance(error, Busy | RateLimited):
         headers["retry-after"] = str(error.retry_after_s)
     return Problem(status, error.code, error.detail, error.remedy, headers=headers, **fields)
 

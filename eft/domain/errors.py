@@ -11,7 +11,8 @@
     │   ├── CasePurging            case-purging              the purge has begun and cannot be undone
     │   ├── ReopenTooLate          reopen-too-late
     │   ├── ReopenByTelephone      reopen-by-telephone
-    │   └── ReadOnly               read-only
+    │   ├── ReadOnly               read-only
+    │   └── CaseFull               case-full                 the case has used up what it may store
     ├── NotFound                   not-found                 also: another case's anything
     ├── Gone
     │   ├── UploadExpired          upload-expired
@@ -38,6 +39,7 @@
     ├── WriterDisplaced            writer-displaced          another writer took the upload over
     ├── NotSequential              not-sequential            a write outside the reorder window
     ├── Busy                       busy                      try again later, says when
+    ├── RateLimited                rate-limited              asked too often, or too much at once; says when to try again
     ├── StorageFull                storage-full
     ├── StorageFailed              storage-failed            an fsync, a read or a write that failed
     ├── Tampered                   tampered                  stored bytes do not verify
@@ -120,6 +122,19 @@ class ReadOnly(Forbidden):
     code = "read-only"
     detail = "This place is read-only."
     remedy = "Write to the top directory of the case."
+
+
+class CaseFull(Forbidden):
+    """`quota` and `used` in bytes; `used` counts what is announced and not there yet."""
+
+    code = "case-full"
+
+    def __init__(self, quota: int, used: int) -> None:
+        self.quota, self.used = quota, used
+        super().__init__(
+            f"The case may store {quota} bytes and has {used} already; this file does not fit.",
+            "Ask support to raise the limit or to delete files of the case that are no longer needed; then resume.",
+        )
 
 
 class NotFound(EftError):
@@ -287,6 +302,14 @@ class Busy(EftError):
     code = "busy"
 
     def __init__(self, retry_after_s: int, detail: str = "The server is busy.") -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(detail, f"Try again in {retry_after_s} seconds.")
+
+
+class RateLimited(EftError):
+    code = "rate-limited"
+
+    def __init__(self, retry_after_s: int, detail: str = "There were too many requests.") -> None:
         self.retry_after_s = retry_after_s
         super().__init__(detail, f"Try again in {retry_after_s} seconds.")
 

@@ -24,6 +24,7 @@ STATUS: Final[dict[type[EftError], int]] = {
     errors.ReopenTooLate: 403,
     errors.ReopenByTelephone: 403,
     errors.ReadOnly: 403,
+    errors.CaseFull: 403,
     errors.NotFound: 404,
     errors.Gone: 410,
     errors.UploadExpired: 410,
@@ -50,6 +51,7 @@ STATUS: Final[dict[type[EftError], int]] = {
     errors.WriterDisplaced: 409,
     errors.NotSequential: 400,
     errors.Busy: 503,
+    errors.RateLimited: 429,
     errors.StorageFull: 507,
     errors.StorageFailed: 500,
     errors.Tampered: 500,
@@ -83,7 +85,7 @@ def answer(error: EftError | Refusal) -> Response:
         response = json_response(status_of(error), problem(error))
         if isinstance(error, errors.Unauthenticated):
             response.headers.add("WWW-Authenticate", "Bearer")
-        elif isinstance(error, errors.Busy):
+        elif isinstance(error, errors.Busy | errors.RateLimited):
             response.headers.add("Retry-After", str(error.retry_after_s))
         elif isinstance(error, errors.OffsetMismatch):
             response.headers.add("Upload-Offset", str(error.durable))

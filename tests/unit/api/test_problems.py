@@ -19,6 +19,8 @@ ARGUMENTS: dict[type[EftError], tuple[object, ...]] = {
     errors.TooLarge: (65536,),
     errors.DigestMismatch: ("a" * 64, "b" * 64),
     errors.Busy: (5,),
+    errors.CaseFull: (100, 90),
+    errors.RateLimited: (5,),
 }
 
 

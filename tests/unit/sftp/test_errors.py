@@ -22,6 +22,8 @@ ARGUMENTS: dict[type[errors.EftError], tuple[Any, ...]] = {
     errors.TooLarge: (5,),
     errors.DigestMismatch: ("a", "b"),
     errors.Busy: (5,),
+    errors.CaseFull: (100, 90),
+    errors.RateLimited: (5,),
     errors.Purged: (datetime(2026, 1, 1, tzinfo=UTC),),
 }
 
