@@ -25,6 +25,7 @@ from eft.domain.case import PurgeState
 from eft.domain.clock import Clock
 from eft.domain.errors import KeyUnavailable, Purged, UnsafeSetting
 from eft.http_resumable.asgi import AsgiMount
+from eft.http_resumable.callers import Callers
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.server import HttpServer, tls_context
 from eft.http_resumable.tus import PREFIX, TusFiles
@@ -227,7 +228,7 @@ class Gateway:
         gate = Gate(
             {
                 "/api/v1": AsgiMount(api, unlimited=_streams),
-                PREFIX: TusFiles(self._transfers, authenticate=made.tokens.authenticate),
+                PREFIX: TusFiles(self._transfers, callers=Callers(made.tokens.authenticate)),
             },
             allowed_hosts=config.https_hosts,
             cors_origins=config.https.cors_origins,

@@ -51,9 +51,9 @@ class ApiPrincipal:
 
 @dataclass(frozen=True, slots=True)
 class UploadPrincipal:
-    """What an upload token stands for: one case, and the source its files are listed under."""
+    """Whoever may send files to one case: the source they are listed under, and the name that the audit log knows."""
 
-    id: str
+    name: str
     case_id: str
     source: Source
 
@@ -185,7 +185,7 @@ class Tokens:
         upload = await self._database.read(lambda conn: rows.upload_by_hash(conn, digest, self._clock.now()))
         if upload is None:
             raise Unauthenticated
-        return UploadPrincipal(upload.id, upload.case_id, upload.source)
+        return UploadPrincipal(f"upload-token:{upload.id}", upload.case_id, upload.source)
 
     async def forget_expired(self) -> int:
         """Removes upload tokens that have expired. Returns how many."""

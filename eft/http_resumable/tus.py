@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 import re
 from typing import Final
@@ -20,12 +19,12 @@ from eft.domain.errors import (
     OffsetMismatch,
     Purged,
     TooLarge,
-    Unauthenticated,
     WriterDisplaced,
 )
 from eft.domain.upload import Completeness, Upload, UploadState
 from eft.http_resumable import problems
 from eft.http_resumable import tus_headers as tus
+from eft.http_resumable.callers import Callers
 from eft.http_resumable.content import Content, content_response, repr_digest
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.refusals import Refusal
@@ -38,8 +37,6 @@ PREFIX: Final = "/files"
 _ID = re.compile(r"[0-9a-f]{32}")
 _COLLECTION_METHODS: Final = "OPTIONS, POST"
 _UPLOAD_METHODS: Final = "OPTIONS, HEAD, GET, PATCH, DELETE"
-
-Authenticate = Callable[[str], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +52,19 @@ class _Call:
 
     @property
     def actor(self) -> Actor:
-        return Actor(f"upload-token:{self.principal.id}", self.request.peer)
+        return Actor(self.principal.name, self.request.peer)
 
 
 class TusFiles:
     """The handler of `/files` and `/files/ID`.
 
-    `authenticate` tells whom a token stands for, before any byte of a body is read; only upload tokens are let in.
+    `callers` tell whom a request is from, before any byte of its body is read.
     `max_size`: bytes of the largest upload, None for no limit.
     """
 
-    def __init__(self, transfers: Transfers, *, authenticate: Authenticate, max_size: int | None = None) -> None:
+    def __init__(self, transfers: Transfers, *, callers: Callers, max_size: int | None = None) -> None:
         self._transfers = transfers
-        self._authenticate = authenticate
+        self._callers = callers
         self._max_size = max_size
 
     async def __call__(self, request: Request) -> Response:
@@ -87,7 +84,7 @@ class TusFiles:
         if method == "OPTIONS":
             return self._options()
         tus.check_version(method, request.headers)
-        call = _Call(request, await self._principal(request))
+        call = _Call(request, await self._callers.uploader(request))
         if not upload_id:
             if method != "POST":
                 raise _not_allowed(_COLLECTION_METHODS)
@@ -116,19 +113,6 @@ class TusFiles:
         if self._max_size is not None:
             headers.add("Tus-Max-Size", str(self._max_size))
         return Response(204, headers)
-
-    async def _principal(self, request: Request) -> UploadPrincipal:
-        """Raises Unauthenticated, WrongRegion."""
-        said = request.headers.get_all("Authorization")
-        kind, _, token = said[0].partition(" ") if len(said) == 1 else ("", "", "")
-        if kind.lower() != "bearer":
-            raise Unauthenticated
-        principal = await self._authenticate(token.strip())
-        if not isinstance(principal, UploadPrincipal):
-            raise Unauthenticated(
-                "This is no upload token.", "Ask the control API for an upload token of the case, and send that."
-            )
-        return principal
 
     # Creation.
 

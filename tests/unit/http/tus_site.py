@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eft.domain.upload import Source
+from eft.http_resumable.callers import Callers
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.limits import Limits
 from eft.http_resumable.request import Request
@@ -134,7 +135,7 @@ def tus_site(directory: Path, certificates: Certificates, **options: Any) -> Ite
         scope = running_services(directory)
         services = server.run(scope.__aenter__())
         try:
-            tus = TusFiles(services.transfers, authenticate=services.tokens.authenticate, **options)
+            tus = TusFiles(services.transfers, callers=Callers(services.tokens.authenticate), **options)
             files.append(Gate({"/files": tus}, allowed_hosts=["localhost"], cors_origins=["https://portal.example:8440"]))
             yield TusSite(server, services, tus)
         finally:
