@@ -193,10 +193,16 @@ def _host(headers: Headers, authority: bytes | None) -> str:
     hosts = headers.get_all("Host")
     if len(hosts) != 1:
         raise malformed("A request needs exactly one Host header.")
-    named = _HOST.fullmatch(hosts[0] if authority is None else authority.decode("latin-1"))
+    named = host_of(hosts[0] if authority is None else authority.decode("latin-1"))
     if named is None:
         raise malformed("The Host header is no host name.")
-    return named[1].lower().strip("[]")
+    return named
+
+
+def host_of(authority: str) -> str | None:
+    """The host of `host` or `host:port`, in lower case, an IPv6 address without its brackets; None where it is neither."""
+    named = _HOST.fullmatch(authority)
+    return None if named is None else named[1].lower().strip("[]")
 
 
 def _body_length(headers: Headers, http_11: bool) -> int | None:
