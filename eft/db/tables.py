@@ -28,9 +28,10 @@ from sqlalchemy import (
 from eft.db.columns import Choice, Instant
 from eft.domain.attachment import AttachmentState
 from eft.domain.case import CaseStatus, PurgeState, SubStatus
+from eft.domain.person import Role
 from eft.domain.upload import Completeness, Source, UploadState
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The migration that makes exactly these tables. `Database.open` refuses any other."""
 
 metadata = MetaData(
@@ -202,6 +203,45 @@ upload_tokens = Table(
     _one_of("source", Source),
     Index("ix_upload_tokens_case", "case_id"),
     Index("ix_upload_tokens_expires", "expires_at"),
+)
+
+launch_tickets = Table(
+    "launch_tickets",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("case_id", String(64), ForeignKey("cases.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("role", Choice(Role), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    _one_of("role", Role),
+    Index("ix_launch_tickets_expires", "expires_at"),
+)
+
+page_sessions = Table(
+    "page_sessions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("role", Choice(Role), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("touched_at", Instant, nullable=False),
+    _one_of("role", Role),
+    Index("ix_page_sessions_expires", "expires_at"),
+)
+
+page_grants = Table(
+    "page_grants",
+    metadata,
+    Column("session_id", String(32), ForeignKey("page_sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("case_id", String(64), ForeignKey("cases.id"), primary_key=True),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_page_grants_case", "case_id"),
 )
 
 directories = Table(
