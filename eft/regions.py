@@ -67,6 +67,13 @@ Host = Annotated[str, AfterValidator(_host)]
 class _Https(Section):
     hosts: tuple[Host, ...] = Field(min_length=1, description="the host names of the gateway, the public one first")
     port: Port = Field(description="the TCP port of HTTPS")
+    page_host: Host | None = Field(default=None, description="the one of `hosts` that browsers open")
+
+    @model_validator(mode="after")
+    def _answers_for_its_page(self) -> _Https:
+        if self.page_host is not None and self.page_host not in self.hosts:
+            raise wrong("The gateway does not answer for page_host.", "Write one of `hosts`, or leave it out.")
+        return self
 
 
 class _Sftp(Section):
@@ -123,6 +130,7 @@ def _load(file: Path) -> Region:
         calendar=Calendar(
             time_zone=hours.time_zone, opens=hours.opens, closes=hours.closes, weekdays=hours.weekdays, holidays=hours.holidays
         ),
+        page_host=table.https.page_host or "",
     )
 
 

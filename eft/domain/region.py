@@ -19,7 +19,8 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """One region. `https_hosts` are the host names its gateway answers for; the first one is the public one."""
+    """One region. `https_hosts` are the host names its gateway answers for; the first one is the public one. `page_host` is the
+    one of them that browsers open, so that no two regions share a cookie jar; empty: the public one."""
 
     name: str
     title: str
@@ -30,6 +31,7 @@ class Region:
     operations_port: int
     storage_root: str
     calendar: Calendar
+    page_host: str = ""
 
     @property
     def url(self) -> str:
