@@ -143,7 +143,7 @@ class _Run:
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1" if request.http_11 else "1.0",
             "method": request.method,
-            "scheme": "https",
+            "scheme": request.scheme,
             "path": request.path,
             "raw_path": request.raw_path,
             "query_string": request.raw_query,

@@ -8,6 +8,9 @@ from typing import Final
 
 from eft.domain.errors import EftError, NotFound, WrongHost
 from eft.http_resumable import problems
+from eft.http_resumable.headers import Headers
+from eft.http_resumable.proxies import Proxies
+from eft.http_resumable.rates import Rates
 from eft.http_resumable.refusals import Refusal
 from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response
@@ -56,12 +59,21 @@ class HeaderLists:
     )
 
 
+def check_body_is_plain(headers: Headers) -> None:
+    """Raises Refusal for a compressed body: nothing is ever unpacked here, so that no body is larger than it looks."""
+    if any(coding != "identity" for coding in headers.tokens("Content-Encoding")):
+        raise Refusal(
+            415, "content-encoding", "A body is sent as it is, without Content-Encoding.", "Send the bytes uncompressed."
+        )
+
+
 class Gate:
     """Hands each request to the handler of the longest matching path prefix.
 
     `routes` are prefixes of whole path components: `/files` takes `/files` and `/files/x`, not `/filesystem`.
     `allowed_hosts` are names without ports; any other is refused with 421 before anything else is looked at.
     `cors_origins` (`https://portal.example:8440`) may use the API from scripts; no cookie is honoured across origins.
+    `proxies` tell who the client is; `rates` bound what it may ask for.
     """
 
     def __init__(
@@ -71,7 +83,11 @@ class Gate:
         allowed_hosts: Iterable[str],
         cors_origins: Iterable[str] = (),
         header_lists: HeaderLists | None = None,
+        proxies: Proxies | None = None,
+        rates: Rates | None = None,
     ) -> None:
+        self._proxies = proxies
+        self._rates = rates
         self._routes = sorted(routes.items(), key=lambda route: len(route[0]), reverse=True)
         self._hosts = frozenset(host.lower().strip("[]") for host in allowed_hosts)
         self._origins = frozenset(origin.rstrip("/") for origin in cors_origins)
@@ -80,10 +96,17 @@ class Gate:
         self._exposed = ", ".join(lists.exposed)
 
     async def __call__(self, request: Request) -> Response:
+        if self._proxies is not None:
+            origin = self._proxies.origin(request.peer, request.headers)
+            request.peer, request.scheme = origin.client, origin.scheme
+            request.host = origin.host or request.host
         try:
             response = await self._answer(request)
         except (EftError, Refusal) as refused:
             response = problems.answer(refused)
+        finally:
+            if self._rates is not None:
+                self._rates.leave(request)
         self._share(request, response)
         return response
 
@@ -92,6 +115,9 @@ class Gate:
             raise WrongHost
         if self._is_preflight(request):
             return self._preflight()
+        if self._rates is not None:
+            self._rates.arrive(request)
+        check_body_is_plain(request.headers)
         for prefix, handler in self._routes:
             if request.path == prefix or request.path.startswith(prefix.rstrip("/") + "/"):
                 return await handler(request)

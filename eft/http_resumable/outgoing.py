@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 from typing import Final
 
-from eft.domain.clock import Clock
 from eft.http_resumable.limits import Limits
+from eft.http_resumable.pace import Pace
 from eft.http_resumable.refusals import Disconnected
 from eft.http_resumable.response import Response, head_of
 
+_BYTES_ACKED: Final = slice(120, 128)
+"""`tcpi_bytes_acked` in `struct tcp_info` (linux/tcp.h)."""
 _SMALL_PIECE: Final = 16 * 1024
 _TURN_BYTES: Final = 256 * 1024
 
@@ -17,34 +21,52 @@ _TURN_BYTES: Final = 256 * 1024
 class Outgoing:
     """The writing half of one connection. Everything that waits raises Disconnected when the connection has gone."""
 
-    __slots__ = ("_clock", "_limits", "_lost", "_paused", "_transport", "_waiters", "deadline")
+    __slots__ = ("_acknowledged", "_limits", "_lost", "_pace", "_paused", "_transport", "_waiters")
 
-    def __init__(self, transport: asyncio.WriteTransport, limits: Limits, clock: Clock) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, limits: Limits) -> None:
         self._transport = transport
         self._limits = limits
-        self._clock = clock
         self._paused = False
         self._lost = False
         self._waiters: list[asyncio.Future[None]] = []
-        self.deadline: float | None = None
-        """When, on the monotonic clock, the peer has gone too long without reading."""
+        self._pace: Pace | None = None
+        self._acknowledged = 0
         transport.set_write_buffer_limits(high=limits.write_buffer_bytes)
 
     # called by the connection
 
     def pause(self) -> None:
         self._paused = True
-        self.deadline = self._clock.monotonic() + self._limits.idle_write_s
 
     def resume(self) -> None:
         self._paused = False
-        self.deadline = None
+        self._pace = None
         self._wake()
 
     def lost(self) -> None:
         self._lost = True
-        self.deadline = None
+        self._pace = None
         self._wake()
+
+    def is_too_slow(self, now: float) -> bool:
+        """Whether the peer reads too slowly to be worth waiting for. Asked now and then, so that nothing need be measured while
+        data flows."""
+        if not self._paused or self._lost:
+            return False
+        if self._pace is None:
+            self._pace = Pace(self._limits.minimum_rate, self._limits.write_window_s)
+            self._acknowledged = self._bytes_acknowledged()
+        elif (acknowledged := self._bytes_acknowledged()) > self._acknowledged:
+            self._pace.came(now, acknowledged - self._acknowledged)
+            self._acknowledged = acknowledged
+        self._pace.waits(now)
+        return self._pace.is_too_slow(now)
+
+    def _bytes_acknowledged(self) -> int:
+        """What the peer's side has taken, by its TCP: our own buffer empties in steps far larger than what a slow peer reads."""
+        sock = self._transport.get_extra_info("socket")
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
+        return int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
 
     # for those who write
 

@@ -32,14 +32,28 @@ class Refusal(Exception):
 
 
 class BodyTooSlow(Refusal):
-    """Nothing of the body came for longer than the limit."""
+    """Too little of the body came while it was waited for."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, minimum_rate: int, seconds: float) -> None:
         super().__init__(
             408,
             "body-too-slow",
-            f"No byte of the body arrived for {seconds:g} seconds.",
-            "Ask for the offset and go on from there.",
+            f"Less than {max(minimum_rate, 1)} bytes a second of the body arrived over {seconds:g} seconds.",
+            "Ask for the offset and go on from there; what arrived is kept.",
+            close=True,
+        )
+
+
+class Stopping(Refusal):
+    """The server ends, in the middle of a body."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503,
+            "stopping",
+            "The server is being restarted.",
+            "Ask for the offset and go on from there; what arrived is kept.",
+            headers={"Retry-After": "1"},
             close=True,
         )
 

@@ -150,7 +150,9 @@ class RequestBody:
 
 
 class Request:
-    """One request. `peer` is the address of the other end, without a port."""
+    """One request. `peer` is the client's address, without a port; it, `host` and `scheme` are as the client used them, also
+    behind a proxy that is believed. `counted` is what the request counts as while it is under way (`rates.py`).
+    """
 
     def __init__(self, head: RequestHead, body: RequestBody, wire: Wire, peer: str) -> None:
         self.method = head.method
@@ -164,6 +166,8 @@ class Request:
         self.content_length = head.body_length
         self.body = body
         self.peer = peer
+        self.scheme = "https"
+        self.counted: list[tuple[str, str]] = []
         self._wire = wire
 
     @cached_property

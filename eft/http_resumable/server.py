@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
 import errno
-from functools import partial
 import logging
 from pathlib import Path
+import resource
 import socket
 import ssl
+import sys
 from typing import Final
 
 from eft.domain.clock import Clock
+from eft.domain.proxy_protocol import ProxyHeaderInvalid
+from eft.http_resumable.arrivals import Place, Room, proxied_client
 from eft.http_resumable.limits import Limits
+from eft.http_resumable.proxies import Networks
 from eft.http_resumable.wire import Connection, Handler, Site
 
 log = logging.getLogger("eft.http")
@@ -30,8 +36,13 @@ _SOCKET_OPTIONS: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
 )
-"""Set on the listening socket; Linux hands them down to what it accepts. A peer that vanished is noticed within 30 s."""
+"""Set on the listening socket; Linux hands them down to what it accepts. A peer that vanished is noticed within a minute, also
+where data for it is on its way."""
+
+_LAST_WORDS_S: Final = 3.0
+"""Of the grace at the end: how long before it runs out bodies that are still coming are interrupted."""
 
 
 def tls_context(certificate: Path, private_key: Path) -> ssl.SSLContext:
@@ -48,23 +59,46 @@ def tls_context(certificate: Path, private_key: Path) -> ssl.SSLContext:
     return context
 
 
-class HttpServer:
-    """Serves `handler` over TLS on any number of addresses, in the running event loop."""
+def open_as_many_files_as_allowed() -> int:
+    """Raises this process's limit of descriptors as far as it may; how many it may have open then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
 
-    def __init__(self, handler: Handler, *, ssl_context: ssl.SSLContext, clock: Clock, limits: Limits | None = None) -> None:
+
+class HttpServer:
+    """Serves `handler` over TLS on any number of addresses, in the running event loop.
+
+    Connections from `proxy_protocol_from` begin with a PROXY header. `proxies` stand for many clients: the limit for one address
+    does not hold for theirs.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        ssl_context: ssl.SSLContext,
+        clock: Clock,
+        limits: Limits | None = None,
+        proxy_protocol_from: Iterable[str] = (),
+        proxies: Iterable[str] = (),
+    ) -> None:
         self._site = Site(handler=handler, clock=clock, limits=limits or Limits())
         self._ssl_context = ssl_context
         self._listeners: list[socket.socket] = []
         self._handshakes: set[asyncio.Task[None]] = set()
-        self._open = 0
         self._sweep: asyncio.TimerHandle | None = None
-        self._all_gone = asyncio.Event()
-        self._all_gone.set()
+        self._room = Room(self._site.limits)
+        self._announced = Networks(proxy_protocol_from)
+        self._proxies = Networks(proxies)
 
     @property
     def connections(self) -> int:
         """Open connections, those still in their TLS handshake included."""
-        return self._open
+        return self._room.open
 
     @property
     def requests(self) -> int:
@@ -99,22 +133,35 @@ class HttpServer:
         return int(opened[0].getsockname()[1])
 
     async def close(self, grace_s: float) -> None:
-        """Stops accepting, ends idle connections, and gives running answers `grace_s` seconds; then cuts what is left."""
+        """Stops accepting, ends idle connections, and gives running answers `grace_s` seconds; then cuts what is left.
+
+        A body that is still coming 3 s before that is interrupted, so that what came can be kept and the client be told.
+        """
         loop = asyncio.get_running_loop()
         self._site.closing = True
         for listener in self._listeners:
+            # Whoever has connected already would be reset by the kernel, and not know that another worker is there.
+            self._accept(listener)
             loop.remove_reader(listener)
             listener.close()
         self._listeners.clear()
         for connection in list(self._site.connections):
             connection.retire()
-        try:
-            await asyncio.wait_for(self._all_gone.wait(), grace_s)
-        except TimeoutError:
-            await self._cut()
+        if not await self._all_gone(max(0.0, grace_s - _LAST_WORDS_S)):
+            for connection in list(self._site.connections):
+                connection.interrupt()
+            if not await self._all_gone(min(grace_s, _LAST_WORDS_S)):
+                await self._cut()
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
+
+    async def _all_gone(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._room.empty.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     async def _cut(self) -> None:
         tasks: set[asyncio.Task[None]] = set(self._handshakes)
@@ -130,7 +177,7 @@ class HttpServer:
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(_ACCEPTS_IN_ONE_GO):
             try:
-                accepted, _ = listener.accept()
+                accepted, address = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -138,13 +185,12 @@ class HttpServer:
                 log.error("http.accept_failed", extra={"reason": errno.errorcode.get(error.errno or 0, "unknown")})
                 self._rest_from_accepting(listener)
                 return
-            if self._open >= self._site.limits.connections:
+            place = self._room.enter()
+            if place is None:
                 accepted.close()
                 continue
             accepted.setblocking(False)
-            self._open += 1
-            self._all_gone.clear()
-            task = asyncio.get_running_loop().create_task(self._handshake(accepted))
+            task = asyncio.get_running_loop().create_task(self._handshake(accepted, address[0], place))
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
@@ -157,34 +203,29 @@ class HttpServer:
         if listener in self._listeners:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
-    async def _handshake(self, accepted: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        ended = partial(self._ended, [])
+    async def _handshake(self, accepted: socket.socket, address: str, place: Place) -> None:
+        limits = self._site.limits
         try:
-            await loop.connect_accepted_socket(
-                lambda: Connection(self._site, ended),
+            client = address
+            if self._announced.has(address):
+                client = await proxied_client(accepted, limits.handshake_s) or address
+            if not self._proxies.has(client) and not place.of(client):
+                raise ConnectionRefusedError
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Connection(self._site, place.leave, peer=client, refusal=place.refusal),
                 accepted,
                 ssl=self._ssl_context,
-                ssl_handshake_timeout=self._site.limits.handshake_s,
+                ssl_handshake_timeout=limits.handshake_s,
                 ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
             )
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ssl.SSLError, ProxyHeaderInvalid) as error:
             log.debug("http.refused", extra={"reason": type(error).__name__})
             accepted.close()
-            ended()
+            place.leave()
         except BaseException:
             accepted.close()
-            ended()
+            place.leave()
             raise
-
-    def _ended(self, once: list[bool]) -> None:
-        """A connection has ended, in its handshake or later; counted once."""
-        if once:
-            return
-        once.append(True)
-        self._open -= 1
-        if self._open == 0:
-            self._all_gone.set()
 
     def _look(self) -> None:
         now = self._site.clock.monotonic()

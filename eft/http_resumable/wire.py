@@ -14,53 +14,29 @@ it is woken once however much arrived meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import Enum, auto
 import logging
 from typing import Final, cast
 
-from eft.domain.clock import Clock
 from eft.domain.errors import EftError
 from eft.http_resumable import problems
 from eft.http_resumable.framing import framing
 from eft.http_resumable.head import HeadReader, RequestHead
 from eft.http_resumable.headers import Headers
-from eft.http_resumable.limits import Limits
 from eft.http_resumable.outgoing import Outgoing
-from eft.http_resumable.refusals import BodyTooSlow, Disconnected, Refusal
+from eft.http_resumable.pace import Pace
+from eft.http_resumable.refusals import BodyTooSlow, Disconnected, Refusal, Stopping
 from eft.http_resumable.request import Request, RequestBody
-from eft.http_resumable.response import Response, head_of, http_date, interim
+from eft.http_resumable.response import Response, head_of, interim
+from eft.http_resumable.site import Handler, Site
+
+__all__ = ["Connection", "Handler", "Site"]
 
 log = logging.getLogger("eft.http")
 
-READ_BYTES: Final = 256 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NOTHING: Final = memoryview(b"")
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(eq=False, kw_only=True)
-class Site:
-    """What the connections of one server share. `buffer` is where TLS decrypts to: a connection empties it before it returns."""
-
-    handler: Handler
-    clock: Clock
-    limits: Limits
-    closing: bool = False
-    connections: set[Connection] = field(default_factory=set)
-    requests: int = 0
-    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ_BYTES)))
-    _date: tuple[int, str] = (0, "")
-
-    def date(self) -> str:
-        """The Date header, made once a second."""
-        now = self.clock.now()
-        second = int(now.timestamp())
-        if self._date[0] != second:
-            self._date = (second, http_date(now))
-        return self._date[1]
 
 
 class _State(Enum):
@@ -73,16 +49,22 @@ class _State(Enum):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection of a `Site`. `on_lost` is called once, when it has ended."""
+    """One connection of a `Site`. `on_lost` is called once, when it has ended. `peer`: the client's address, where that is not
+    the socket's other end. `refusal`: what the first request is answered with, whatever it is."""
 
-    def __init__(self, site: Site, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, site: Site, on_lost: Callable[[], None], *, peer: str | None = None, refusal: Refusal | None = None
+    ) -> None:
         self._site = site
         self._limits = site.limits
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._outgoing: Outgoing
-        self._peer = ""
+        self._peer = peer
+        self._refusal = refusal
+        self._is_fresh = True
+        self._pace: Pace | None = None
         self._state = _State.HEAD
         self._reader: HeadReader | None = None
         self._body: RequestBody | None = None
@@ -99,11 +81,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._outgoing = Outgoing(self._transport, self._limits, self._site.clock)
-        peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        self._outgoing = Outgoing(self._transport, self._limits)
+        if self._peer is None:
+            peer = transport.get_extra_info("peername")
+            self._peer = peer[0] if isinstance(peer, tuple) else ""
         self._site.connections.add(self)
-        self._deadline = self._in(self._limits.head_s)
+        self._deadline = self._in(self._limits.goodbye_s if self._site.closing else self._limits.head_s)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._site.buffer
@@ -135,7 +118,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._continue_owed:
             self._continue_owed = False
             self._outgoing.write(_CONTINUE)
-        self._deadline = self._in(self._limits.idle_body_s)
+        if self._pace is not None:
+            self._pace.waits(self._site.clock.monotonic())
 
     def body_taken(self) -> None:
         if self._state is _State.BODY:
@@ -155,16 +139,29 @@ class Connection(asyncio.BufferedProtocol):
 
     def check(self, now: float) -> None:
         """Acts on what took too long."""
-        if self._outgoing.deadline is not None and now >= self._outgoing.deadline:
+        if self._outgoing.is_too_slow(now):
             self._transport.abort()
+        elif self._state is _State.BODY and self._pace is not None and self._pace.is_too_slow(now):
+            assert self._body is not None
+            self._body.interrupt(BodyTooSlow(self._limits.minimum_rate, self._limits.body_window_s))
         elif self._deadline is not None and now >= self._deadline:
             self._deadline = None
             self._too_late()
 
     def retire(self) -> None:
-        """Ends the connection now if it is idle, after the present answer otherwise. `Site.closing` is set before."""
+        """Ends the connection now if it is idle, after the present answer otherwise. `Site.closing` is set before.
+
+        One that has just come has a moment to ask: its client would not know why it was turned away."""
         if self._state is _State.HEAD and (self._reader is None or not self._reader.begun):
-            self._close()
+            if self._is_fresh:
+                self._deadline = min(self._deadline or 0.0, self._in(self._limits.goodbye_s))
+            else:
+                self._close()
+
+    def interrupt(self) -> None:
+        """Takes no more of a body that is still coming: what came is kept, and the client told to go on elsewhere."""
+        if self._state is _State.BODY and self._body is not None:
+            self._body.interrupt(Stopping())
 
     def abort(self) -> None:
         self._transport.abort()
@@ -202,16 +199,22 @@ class Connection(asyncio.BufferedProtocol):
     def _begin(self, head: RequestHead) -> None:
         self._site.requests += 1
         self._deadline = None
+        self._is_fresh = False
+        if self._refusal is not None:
+            raise self._refusal
         self._body = RequestBody(framing(head.body_length, self._limits), self, self._limits.body_buffer_bytes)
         self._body_broken = False
         self._continue_owed = head.expects_continue and not self._body.complete
         self._state = _State.ANSWER if self._body.complete else _State.BODY
-        request = Request(head, self._body, self, self._peer)
+        self._pace = None if self._body.complete else Pace(self._limits.minimum_rate, self._limits.body_window_s)
+        request = Request(head, self._body, self, self._peer or "")
         self.task = self._loop.create_task(self._serve(request, head.keep_alive))
 
     def _feed_body(self, data: memoryview) -> int:
-        body = self._body
+        body, pace = self._body, self._pace
         assert body is not None
+        assert pace is not None
+        before = body.received
         try:
             used = body.feed(data)
         except Refusal as refusal:
@@ -223,10 +226,12 @@ class Connection(asyncio.BufferedProtocol):
             body.interrupt(refusal)
             return len(data)
         self._continue_owed = False
-        self._deadline = self._in(self._limits.idle_body_s) if body.waiting else None
+        now = self._site.clock.monotonic()
+        pace.came(now, body.received - before)
+        if body.waiting:
+            pace.waits(now)
         if body.complete:
             self._state = _State.ANSWER
-            self._deadline = None
         elif body.full:
             self._pause_reading()
         return used
@@ -276,8 +281,6 @@ class Connection(asyncio.BufferedProtocol):
         elif self._state is _State.HEAD and self._reader is not None and self._reader.begun:
             seconds = self._limits.head_s
             self._refuse(Refusal(408, "head-too-slow", f"The head of the request did not arrive within {seconds:g} seconds."))
-        elif self._state is _State.BODY and self._body is not None:
-            self._body.interrupt(BodyTooSlow(self._limits.idle_body_s))
         else:
             self._close(self._limits.goodbye_s)
 
@@ -350,7 +353,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._next()
             else:
                 self._state = _State.DRAIN
-                self._deadline = self._in(self._limits.idle_body_s)
+                self._deadline = self._in(self._limits.body_window_s)
                 self._resume_reading()
         elif body.complete and not self._rest:
             self._close()
@@ -364,13 +367,13 @@ class Connection(asyncio.BufferedProtocol):
         self._state = _State.LINGER
         self._discarded = 0
         self._rest = _NOTHING
-        self._deadline = self._in(self._limits.linger_s)
+        self._deadline = self._in(self._limits.goodbye_s if self._site.closing else self._limits.linger_s)
         self._resume_reading()
 
     def _close(self, patience_s: float | None = None) -> None:
         """Says goodbye in TLS, and waits for the peer's: long enough to read an answer, or `patience_s`."""
         if patience_s is None:
-            patience_s = self._limits.goodbye_s if self._site.closing else self._limits.idle_write_s
+            patience_s = self._limits.goodbye_s if self._site.closing else self._limits.write_window_s
         self._state = _State.LINGER
         self._deadline = self._in(patience_s)
         self._transport.close()

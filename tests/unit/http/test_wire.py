@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response
+
+
+async def read_all(request: Request) -> Response:
+    return Response(200, (), str(len([piece async for piece in request.body])).encode())
 
 
 async def echo(request: Request) -> Response:
@@ -243,6 +248,8 @@ def test_closing_lets_a_running_answer_finish_and_ends_idle_connections(serve) -
 
     server = serve(handler)
     idle, busy = server.peer(), server.peer()
+    idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    idle.answer()
     busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     time.sleep(0.1)
     began = time.monotonic()
@@ -269,3 +276,27 @@ def test_closing_cancels_what_outlasts_the_grace(serve) -> None:
     time.sleep(0.1)
     server.run(server.server.close(0.1))
     assert ended == ["cancelled"]
+
+
+def test_closing_answers_who_had_just_connected(serve) -> None:
+    server = serve(read_all)
+    fresh = server.peer()
+    closing = asyncio.run_coroutine_threadsafe(server.server.close(5), server._loop)
+    time.sleep(0.2)
+    fresh.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    answer = fresh.answer()
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    closing.result(10)
+
+
+def test_closing_tells_who_is_still_sending_before_the_grace_runs_out(serve) -> None:
+    server = serve(read_all)
+    sender = server.peer()
+    sender.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc")
+    time.sleep(0.1)
+    closing = asyncio.run_coroutine_threadsafe(server.server.close(3.5), server._loop)
+    answer = sender.answer()
+    assert (answer.status, json.loads(answer.body)["code"]) == (503, "stopping")
+    assert (answer.headers["retry-after"], answer.headers["connection"]) == ("1", "close")
+    closing.result(10)
+    assert server.server.connections == 0

@@ -73,19 +73,41 @@ def test_connections_that_ask_nothing_are_ended(serve) -> None:
 
 
 def test_a_body_that_stalls_is_refused(serve) -> None:
-    peer = serve(read_all, idle_body_s=0.3, linger_s=0.2).peer()
+    peer = serve(read_all, body_window_s=0.3, linger_s=0.2).peer()
     peer.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
     answer = peer.answer()
     assert (answer.status, json.loads(answer.body)["code"], answer.headers["connection"]) == (408, "body-too-slow", "close")
 
 
-def test_a_body_that_trickles_is_not_refused(serve) -> None:
-    peer = serve(read_all, idle_body_s=0.4).peer()
+def test_a_body_that_keeps_the_minimum_rate_may_take_any_time(serve) -> None:
+    peer = serve(read_all, body_window_s=0.4, minimum_rate=1).peer()
     peer.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n")
     for _ in range(8):
         time.sleep(0.15)
         peer.send("x")
     assert peer.answer().text == "8"
+
+
+def test_a_body_that_trickles_below_the_minimum_rate_is_refused(serve) -> None:
+    peer = serve(read_all, body_window_s=0.4, minimum_rate=100, linger_s=0.2).peer()
+    peer.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
+    began = time.monotonic()
+    with pytest.raises(OSError):
+        while time.monotonic() - began < 5:
+            peer.send("x")
+            time.sleep(0.05)
+    assert time.monotonic() - began < 3
+
+
+def test_extensions_of_chunks_are_not_counted_as_the_body(serve) -> None:
+    peer = serve(read_all, body_window_s=0.4, minimum_rate=500, linger_s=0.2).peer()
+    peer.send("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    began = time.monotonic()
+    with pytest.raises(OSError):
+        while time.monotonic() - began < 5:
+            peer.send("1;" + "e" * 200 + "\r\na\r\n")
+            time.sleep(0.05)
+    assert time.monotonic() - began < 3
 
 
 def test_a_handler_that_takes_its_time_is_not_held_against_the_peer(serve) -> None:
@@ -94,7 +116,7 @@ def test_a_handler_that_takes_its_time_is_not_held_against_the_peer(serve) -> No
         await asyncio.sleep(0.8)
         return Response(200, (), first + b"".join([piece async for piece in request.body]))
 
-    peer = serve(handler, idle_body_s=0.3).peer()
+    peer = serve(handler, body_window_s=0.3).peer()
     peer.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
     time.sleep(0.9)
     peer.send("def")
@@ -107,7 +129,7 @@ def test_a_pause_of_the_peer_counts_only_while_a_handler_waits(serve) -> None:
         await asyncio.sleep(0.8)
         return Response(200, (), first + b"".join([piece async for piece in request.body]))
 
-    peer = serve(handler, idle_body_s=0.3).peer()
+    peer = serve(handler, body_window_s=0.3).peer()
     peer.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
     time.sleep(0.1)
     peer.send("abc")
@@ -187,7 +209,7 @@ def test_a_peer_that_does_not_read_costs_no_memory_and_is_cut(serve) -> None:
     async def handler(request: Request) -> Response:
         return Response(200, (), pieces())
 
-    server = serve(handler, idle_write_s=1.0)
+    server = serve(handler, write_window_s=1.0)
     before = resident_bytes()
     peer = server.peer(receive_buffer=65536)
     peer.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -195,6 +217,48 @@ def test_a_peer_that_does_not_read_costs_no_memory_and_is_cut(serve) -> None:
     assert made < 16 * MIB
     assert resident_bytes() - before < 16 * MIB
     assert wait_until(lambda: server.server.connections == 0)
+
+
+def test_a_peer_that_reads_slowly_but_fast_enough_is_not_cut(serve) -> None:
+    size = 6 * MIB
+
+    async def pieces():
+        for _ in range(size // MIB):
+            yield b"x" * MIB
+
+    async def handler(request: Request) -> Response:
+        return Response(200, (), pieces(), size)
+
+    server = serve(handler, write_window_s=0.5, minimum_rate=64 * 1024)
+    peer = server.peer(receive_buffer=16384)
+    peer.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    began, read = time.monotonic(), 0
+    while time.monotonic() - began < 2.5:
+        read += len(peer.sock.recv(16384))
+        time.sleep(0.05)
+    assert read < MIB  # Nothing was taken out of the server's own buffer, which is to empty in half a second.
+    while read < size:
+        read += len(peer.receive())
+
+
+def test_a_peer_that_reads_more_slowly_than_the_minimum_rate_is_cut(serve) -> None:
+    async def pieces():
+        while True:
+            yield b"x" * MIB
+
+    async def handler(request: Request) -> Response:
+        return Response(200, (), pieces())
+
+    server = serve(handler, write_window_s=0.5, minimum_rate=10 * MIB)
+    peer = server.peer(receive_buffer=16384)
+    peer.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    began = time.monotonic()
+    with pytest.raises((OSError, EOFError)):
+        while time.monotonic() - began < 10:
+            if not peer.sock.recv(16384):
+                raise EOFError
+            time.sleep(0.02)
+    assert time.monotonic() - began < 8
 
 
 def test_a_handler_that_does_not_read_makes_the_peer_wait(serve) -> None:
@@ -249,11 +313,31 @@ def test_tiny_chunks_are_not_kept_as_tiny_objects(serve) -> None:
 def test_more_connections_than_allowed_are_turned_away(serve) -> None:
     server = serve(read_all, connections=3)
     peers = [server.peer() for _ in range(3)]
+    turned_away = server.peer()
+    turned_away.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    answer = turned_away.answer()
+    assert (answer.status, json.loads(answer.body)["code"]) == (503, "too-many-connections")
+    assert (answer.headers["retry-after"], answer.headers["connection"]) == ("5", "close")
+    peers[0].close()
+    turned_away.close()
+    assert wait_until(lambda: server.server.connections == 2)
+    assert server.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200
+
+
+def test_connections_past_those_that_are_turned_away_are_only_closed(serve) -> None:
+    server = serve(read_all, connections=1, turned_away=1)
+    held = [server.peer(), server.peer()]
     with pytest.raises((OSError, ssl.SSLError)):
         server.peer(timeout=2)
-    peers[0].close()
-    assert wait_until(lambda: server.server.connections == 2)
-    server.peer()
+    assert server.server.connections == len(held)
+
+
+def test_one_address_may_have_so_many_connections_and_no_more(serve) -> None:
+    server = serve(read_all, connections_per_address=2)
+    held = [server.peer(), server.peer()]
+    assert server.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 503
+    held[0].close()
+    assert wait_until(lambda: server.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200)
 
 
 def test_a_handshake_that_stalls_gives_its_place_back(serve) -> None:
