@@ -27,7 +27,10 @@ from eft.domain.errors import KeyUnavailable, Purged, UnsafeSetting
 from eft.http_resumable.asgi import AsgiMount
 from eft.http_resumable.callers import Callers
 from eft.http_resumable.gate import Gate
-from eft.http_resumable.server import HttpServer, tls_context
+from eft.http_resumable.limits import Limits
+from eft.http_resumable.proxies import Proxies
+from eft.http_resumable.rates import CountedCallers, RateLimits, Rates
+from eft.http_resumable.server import HttpServer, open_as_many_files_as_allowed, tls_context
 from eft.http_resumable.tus import PREFIX, TusFiles
 from eft.observability import Metrics, SystemClock
 from eft.retention.ports import CaseSystem
@@ -51,6 +54,9 @@ GRACE_S = 8.0
 
 DATA_THREADS = 4
 """Threads that hash, seal and write. What they do releases the GIL, except for sealing."""
+
+_OTHER_FILES = 1024
+"""Descriptors that a worker needs for anything but HTTPS connections: SFTP ones, segments, the database, log and listeners."""
 
 _ABSENT_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -225,15 +231,29 @@ class Gateway:
                 host_key_fingerprints=host_key_fingerprints(config),
             ),
         )
+        rates = _rates(config, made.clock)
         gate = Gate(
             {
                 "/api/v1": AsgiMount(api, unlimited=_streams),
-                PREFIX: TusFiles(self._transfers, callers=Callers(made.tokens.authenticate)),
+                PREFIX: TusFiles(
+                    self._transfers,
+                    callers=CountedCallers(Callers(made.tokens.authenticate), rates),
+                    max_size=_mib(config.limits.upload_mib),
+                ),
             },
             allowed_hosts=config.https_hosts,
             cors_origins=config.https.cors_origins,
+            proxies=Proxies(config.https.trusted_proxies, forwarded=config.https.forwarded_header == "forwarded"),
+            rates=rates,
         )
-        return HttpServer(gate, ssl_context=self._context, clock=made.clock)
+        return HttpServer(
+            gate,
+            ssl_context=self._context,
+            clock=made.clock,
+            limits=_http_limits(config),
+            proxy_protocol_from=config.https.proxy_protocol_from,
+            proxies=config.https.trusted_proxies,
+        )
 
     async def _open_doors(self) -> None:
         """Listens on every configured address; the supervisor has seen that at least one of them can be had."""
@@ -279,6 +299,35 @@ def _case_system(config: Config) -> CaseSystem | None:
     from eft.retention.case_system import HttpCaseSystem
 
     return HttpCaseSystem(config.case_system.url, config.case_system.token_file.read_text().strip())
+
+
+def _http_limits(config: Config) -> Limits:
+    """As set, and never more connections than the process may have files open beside its others."""
+    https = config.https
+    descriptors = open_as_many_files_as_allowed()
+    return Limits(
+        connections=max(64, min(https.connections, descriptors - _OTHER_FILES)),
+        connections_per_address=https.connections_per_address,
+        minimum_rate=https.minimum_rate_bytes_s,
+        body_window_s=https.minimum_rate_window_s,
+        write_window_s=2 * https.minimum_rate_window_s,
+        keep_alive_s=https.keep_alive_s,
+    )
+
+
+def _rates(config: Config, clock: Clock) -> Rates:
+    limits = config.limits
+    return Rates(
+        clock,
+        token=RateLimits(per_minute=limits.requests_per_minute_token, at_once=limits.uploads_at_once_token),
+        case=RateLimits(per_minute=limits.requests_per_minute_case, at_once=limits.uploads_at_once_case),
+        address=RateLimits(per_minute=limits.requests_per_minute_address, at_once=limits.uploads_at_once_address),
+    )
+
+
+def _mib(setting: int) -> int | None:
+    """Bytes of a limit in MiB; None where there is none."""
+    return setting * 1024 * 1024 or None
 
 
 def _space(root: Path) -> Space:
