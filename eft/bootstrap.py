@@ -14,6 +14,8 @@ import os
 from pathlib import Path
 import ssl
 
+from eft.accounts.launches import Launches
+from eft.accounts.sessions import PageSessions
 from eft.accounts.temporary import TemporaryAccounts
 from eft.accounts.tokens import Tokens
 from eft.api.app import create_api
@@ -73,6 +75,8 @@ class Services:
     cases: Cases
     accounts: TemporaryAccounts
     tokens: Tokens
+    launches: Launches
+    sessions: PageSessions
     purge: Purge
     rotation: KeyRotation
 
@@ -101,6 +105,8 @@ async def services(config: Config) -> AsyncIterator[Services]:
             cases=Cases(database=database, clock=clock),
             accounts=accounts,
             tokens=Tokens(database=database, clock=clock, region=config.region.name, regions=config.regions),
+            launches=Launches(database=database, clock=clock, region=config.region.name, regions=config.regions),
+            sessions=PageSessions(database=database, clock=clock, region=config.region.name),
             purge=Purge(database=database, keys=keys, segments=segments, clock=clock, case_system=_case_system(config)),
             rotation=KeyRotation(database=database, keys=keys, clock=clock),
         )
@@ -224,11 +230,14 @@ class Gateway:
     def _https_door(self, made: Services) -> HttpServer:
         config = self._config
         api = create_api(
-            ApiServices(cases=made.cases, accounts=made.accounts, tokens=made.tokens, transfers=self._transfers),
+            ApiServices(
+                cases=made.cases, accounts=made.accounts, tokens=made.tokens, transfers=self._transfers, launches=made.launches
+            ),
             ApiSettings(
                 sftp_host=config.region.sftp_host,
                 sftp_port=config.sftp.port,
                 host_key_fingerprints=host_key_fingerprints(config),
+                page_url=config.page_url,
             ),
         )
         rates = _rates(config, made.clock)

@@ -32,6 +32,13 @@ def _origin(text: str) -> str:
     return text
 
 
+def _https_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
+        raise wrong(f'"{text}" is not an address of HTTPS.', 'Write one such as "https://portal.example.com".')
+    return text.rstrip("/")
+
+
 def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text))
@@ -128,6 +135,10 @@ class LimitSettings(Section):
     uploads_at_once_address: Count = Field(default=0, description="a number of requests with a body, 0 for no limit")
 
 
+class PortalSettings(Section):
+    url: Annotated[str, AfterValidator(_https_url)] = Field(description="the address of the portal, https://…")
+
+
 class CaseSystemSettings(Section):
     url: str = Field(pattern=r"\Ahttps?://", description="the address of the case system, https://…")
     token_file: LocalPath = Field(description="the file with the token for the case system")
@@ -145,6 +156,7 @@ class _File(Section):
     uploads: UploadSettings = UploadSettings()
     limits: LimitSettings = LimitSettings()
     case_system: CaseSystemSettings | None = None
+    portal: PortalSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +178,7 @@ class Config:
     uploads: UploadSettings
     limits: LimitSettings
     case_system: CaseSystemSettings | None
+    portal_url: str | None
 
     @property
     def region_root(self) -> Path:
@@ -181,6 +194,11 @@ class Config:
     def https_hosts(self) -> tuple[str, ...]:
         """Every host name that the gateway answers for; the first is the public one."""
         return (*self.region.https_hosts, *self.https.extra_hosts)
+
+    @property
+    def page_url(self) -> str:
+        """Where browsers find this gateway, without a path."""
+        return f"https://{self.region.page_host or self.region.https_hosts[0]}:{self.https.port}"
 
 
 def setting_names() -> tuple[str, ...]:
@@ -215,6 +233,7 @@ def load_config(file: Path) -> Config:
         uploads=settings.uploads,
         limits=settings.limits,
         case_system=settings.case_system,
+        portal_url=settings.portal.url if settings.portal is not None else None,
     )
     for problem in _unsafe(config):
         raise UnsafeSetting(f"{problem.file}: {problem.key}: {problem.wrong}", problem.remedy)

@@ -79,8 +79,8 @@ class TemporaryAccounts:
 
         Raises NotFound where no account is alive, or the case is unknown.
         """
-        account = await self._database.read(lambda conn: rows.alive_of_case(conn, case_id, self._clock.now()))
-        if account is None or account.secret_slot is None:
+        account = await self.alive_of(case_id)
+        if account.secret_slot is None:
             raise _no_account()
         unreadable: EftError | None = None
         password = b""
@@ -111,6 +111,13 @@ class TemporaryAccounts:
         if unreadable is not None:
             raise unreadable
         return Credentials(account, password.decode())
+
+    async def alive_of(self, case_id: str) -> TemporaryAccount:
+        """The living account of the case; no password is looked at. Raises NotFound."""
+        account = await self._database.read(lambda conn: rows.alive_of_case(conn, case_id, self._clock.now()))
+        if account is None:
+            raise _no_account()
+        return account
 
     async def revoke(self, case_id: str, actor: Actor) -> None:
         """No account of the case is alive on return, and its password is gone. Repeatable. Raises NotFound."""

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from eft.accounts.temporary import Credentials
 from eft.accounts.tokens import DEFAULT_TTL_S, Scope
 from eft.api.bodies import SftpAccountView, UploadTokenBody, UploadTokenView
 from eft.api.caller import needs
 from eft.api.services import ApiServices, ApiSettings
+from eft.domain.account import TemporaryAccount
 from eft.domain.actor import Actor
 from eft.domain.case import check_case_id
 from eft.domain.upload import Source
@@ -24,14 +24,14 @@ def access_routes(services: ApiServices, settings: ApiSettings) -> APIRouter:
     """The routes that give somebody access to one case, or take it away."""
     routes = APIRouter(tags=["access"])
 
-    def view(credentials: Credentials) -> SftpAccountView:
+    def view(account: TemporaryAccount, password: str | None) -> SftpAccountView:
         return SftpAccountView(
-            username=credentials.account.username,
-            password=credentials.password,
+            username=account.username,
+            password=password,
             host=settings.sftp_host,
             port=settings.sftp_port,
             host_key_fingerprints=list(settings.host_key_fingerprints),
-            expires_at=credentials.account.expires_at,
+            expires_at=account.expires_at,
         )
 
     @routes.post("/cases/{case_id}/upload-tokens", status_code=201)
@@ -46,12 +46,17 @@ def access_routes(services: ApiServices, settings: ApiSettings) -> APIRouter:
     @routes.post("/cases/{case_id}/sftp-account", status_code=201)
     async def create_account(case_id: str, actor: Creates) -> SftpAccountView:
         """A temporary SFTP account for 120 hours. One that is alive is replaced, and its sessions are cut."""
-        return view(await services.accounts.issue(check_case_id(case_id), actor))
+        made = await services.accounts.issue(check_case_id(case_id), actor)
+        return view(made.account, made.password)
 
-    @routes.get("/cases/{case_id}/sftp-account")
-    async def show_account(case_id: str, actor: Shows) -> SftpAccountView:
-        """The account that is alive, with its password. Every look is in the audit log."""
-        return view(await services.accounts.show(check_case_id(case_id), actor))
+    @routes.get("/cases/{case_id}/sftp-account", response_model_exclude_none=True)
+    async def show_account(case_id: str, actor: Shows, password: bool = True) -> SftpAccountView:
+        """The account that is alive, with its password: every such look is in the audit log. With `password=false` it is shown
+        without, which reveals nothing and is not recorded."""
+        if not password:
+            return view(await services.accounts.alive_of(check_case_id(case_id)), None)
+        shown = await services.accounts.show(check_case_id(case_id), actor)
+        return view(shown.account, shown.password)
 
     @routes.delete("/cases/{case_id}/sftp-account", status_code=204)
     async def revoke_account(case_id: str, actor: Creates) -> None:

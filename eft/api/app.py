@@ -14,6 +14,7 @@ from eft.api.attachment_routes import attachment_routes
 from eft.api.case_routes import case_routes
 from eft.api.download import answer
 from eft.api.guard import OPENAPI, PREFIX, AsgiApp, Guard
+from eft.api.launch_routes import launch_routes
 from eft.api.problems import MEDIA_TYPE, SCHEMA, Problem, of_status, translate, unexpected
 from eft.api.services import ApiServices, ApiSettings
 from eft.domain.errors import EftError, Invalid
@@ -37,7 +38,12 @@ def create_api(services: ApiServices, settings: ApiSettings) -> AsgiApp:
         responses={"default": {"description": "A problem", "content": {MEDIA_TYPE: {"schema": SCHEMA}}}},
     )
     documented = [Depends(HTTPBearer(auto_error=False, description="An API token with the scope that the call needs"))]
-    for routes in (case_routes(services), access_routes(services, settings), attachment_routes(services)):
+    for routes in (
+        case_routes(services),
+        access_routes(services, settings),
+        launch_routes(services, settings),
+        attachment_routes(services),
+    ):
         api.include_router(routes, prefix=PREFIX, dependencies=documented)
 
     @api.exception_handler(EftError)

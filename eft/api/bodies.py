@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from eft.accounts.tokens import LONGEST_TTL_S
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import Case, CaseStatus, PurgeState, SubStatus
+from eft.domain.person import EMAIL, Role
 from eft.domain.upload import Completeness, Source, Upload, UploadState
 
 ItemT = TypeVar("ItemT")
@@ -84,6 +85,21 @@ class TokenSource(StrEnum):
 class UploadTokenBody(Body):
     ttl_s: Annotated[StrictInt, Field(ge=1, le=LONGEST_TTL_S)] | None = None
     source: TokenSource = TokenSource.HTTPS
+
+
+class LaunchActor(Body):
+    name: Annotated[Text, Field(min_length=1, max_length=200)]
+    email: Annotated[str, Field(pattern=EMAIL, max_length=254)]
+    role: Role
+
+
+class LaunchBody(Body):
+    actor: LaunchActor
+
+
+class LaunchView(BaseModel):
+    url: str = Field(description="To be opened by the person's browser: once, and before it expires")
+    expires_at: datetime
 
 
 class CaseView(BaseModel):
@@ -177,7 +193,7 @@ class UploadTokenView(BaseModel):
 
 class SftpAccountView(BaseModel):
     username: str
-    password: str
+    password: str | None = Field(default=None, description="Not with password=false")
     host: str
     port: int
     host_key_fingerprints: list[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from eft.accounts.launches import Launches
 from eft.accounts.temporary import TemporaryAccounts
 from eft.accounts.tokens import Tokens
 from eft.cases.service import Cases
@@ -16,12 +17,15 @@ class ApiServices:
     accounts: TemporaryAccounts
     tokens: Tokens
     transfers: Transfers
+    launches: Launches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
-    """Where a temporary account signs in. Fingerprints are as OpenSSH prints them: `SHA256:…`."""
+    """Where a temporary account signs in, and where browsers find the page (`page_url`, without a path). Fingerprints are as
+    OpenSSH prints them: `SHA256:…`."""
 
     sftp_host: str
     sftp_port: int
     host_key_fingerprints: tuple[str, ...]
+    page_url: str

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from eft.domain.upload import Source
+
+EMAIL: Final = r"^[!-?A-~]{1,64}@[!-?A-~]{1,189}$"
+"""What counts as an e-mail address: printable ASCII around one `@`. Whether mail arrives there is the case system's concern."""
 
 
 class Role(StrEnum):

@@ -16,7 +16,12 @@ from eft.api.guard import AsgiApp
 from eft.api.services import ApiServices, ApiSettings
 from tests.fixtures.services import STAFF, Services, running_services
 
-SETTINGS = ApiSettings(sftp_host="eftgateway-us.example", sftp_port=2221, host_key_fingerprints=("SHA256:abc", "SHA256:def"))
+SETTINGS = ApiSettings(
+    sftp_host="eftgateway-us.example",
+    sftp_port=2221,
+    host_key_fingerprints=("SHA256:abc", "SHA256:def"),
+    page_url="https://eftgateway-us.example:8441",
+)
 
 
 @dataclass
@@ -60,7 +65,13 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, 
 async def caller(tmp_path: Path) -> AsyncIterator[Caller]:
     async with running_services(tmp_path) as services:
         app = create_api(
-            ApiServices(cases=services.cases, accounts=services.accounts, tokens=services.tokens, transfers=services.transfers),
+            ApiServices(
+                cases=services.cases,
+                accounts=services.accounts,
+                tokens=services.tokens,
+                transfers=services.transfers,
+                launches=services.launches,
+            ),
             SETTINGS,
         )
         token = await services.tokens.issue_api("portal", [scope.value for scope in Scope], STAFF)

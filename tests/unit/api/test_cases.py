@@ -154,7 +154,7 @@ async def test_a_case_id_has_plain_characters(caller: Caller, case_id: str) -> N
 async def test_what_is_not_there_is_a_problem_too(caller: Caller) -> None:
     assert_problem(await caller.http.get("nothing"), 404, "not-found")
     assert_problem(await caller.http.get("cases/C-404"), 404, "not-found")
-    assert_problem(await caller.http.get("cases/C-1/launch"), 404, "not-found")
+    assert_problem(await caller.http.get("cases/C-1/lunch"), 404, "not-found")
     answer = await caller.http.patch("cases/C-1")
     assert_problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "GET, PUT"
@@ -172,6 +172,7 @@ async def test_the_description_is_openapi_3_1_and_needs_no_token(caller: Caller)
         "/api/v1/cases/{case_id}/reopen",
         "/api/v1/cases/{case_id}/hold",
         "/api/v1/cases/{case_id}/upload-tokens",
+        "/api/v1/cases/{case_id}/launch",
         "/api/v1/cases/{case_id}/sftp-account",
         "/api/v1/cases/{case_id}/attachments",
         "/api/v1/cases/{case_id}/uploads",
