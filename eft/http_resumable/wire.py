@@ -201,7 +201,8 @@ class Connection(asyncio.BufferedProtocol):
         self._deadline = None
         self._is_fresh = False
         if self._refusal is not None:
-            raise self._refusal
+            self._refuse(self._refusal, more_comes=head.body_length != 0)
+            return
         self._body = RequestBody(framing(head.body_length, self._limits), self, self._limits.body_buffer_bytes)
         self._body_broken = False
         self._continue_owed = head.expects_continue and not self._body.complete
@@ -284,7 +285,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._close(self._limits.goodbye_s)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal, *, more_comes: bool = True) -> None:
         """Answers a message that never became a request, and ends the connection."""
         self._reader = None
         if self._state is not _State.DRAIN:
@@ -292,7 +293,10 @@ class Connection(asyncio.BufferedProtocol):
             assert isinstance(response.body, bytes)
             head = head_of(response, date=self._site.date(), chunked=False, keep_alive=False)
             self._outgoing.write(head + response.body)
-        self._linger()
+        if more_comes:
+            self._linger()
+        else:
+            self._close(self._limits.linger_s)
 
     # answering
 
