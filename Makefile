@@ -9,6 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
+# Files of tests that run at the same time. Most tests wait for processes that they started.
+JOBS ?= 3
+
 # What the tests and benches drive eft with: real clients, and servers to compare with. nginx-light has the `dav` PUT.
 TEST_PACKAGES := ca-certificates curl faketime haproxy lftp nginx-light openssh-client openssh-server openssh-sftp-server \
                  postgresql procps putty-tools rclone strace
@@ -41,7 +44,7 @@ lint: setup ## Check format, rules, types and the direction of imports
 
 .PHONY: test
 test: setup lint ## Lint and run the tests (choose some with ARGS="-k name")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: soak
 soak: setup ## Run the tests that take hours (ARGS as for test)
