@@ -30,6 +30,8 @@ from eft.http_resumable.asgi import AsgiMount
 from eft.http_resumable.callers import Callers
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.limits import Limits
+from eft.http_resumable.page_cookies import PageCookie
+from eft.http_resumable.page_routes import page_routes
 from eft.http_resumable.proxies import Proxies
 from eft.http_resumable.rates import CountedCallers, RateLimits, Rates
 from eft.http_resumable.server import HttpServer, open_as_many_files_as_allowed, tls_context
@@ -192,6 +194,8 @@ class Gateway:
             holder=resources.bus.worker,
             accounts=made.accounts,
             tokens=made.tokens,
+            launches=made.launches,
+            sessions=made.sessions,
             purge=made.purge,
             rotation=made.rotation,
             purged=self._count_purged,
@@ -241,12 +245,23 @@ class Gateway:
             ),
         )
         rates = _rates(config, made.clock)
+        cookie = PageCookie(config.region.name, made.sessions)
+        callers = Callers(made.tokens.authenticate, cookie=cookie, transfers=self._transfers)
         gate = Gate(
             {
                 "/api/v1": AsgiMount(api, unlimited=_streams),
+                **page_routes(
+                    launches=made.launches,
+                    cases=made.cases,
+                    transfers=self._transfers,
+                    cookie=cookie,
+                    clock=made.clock,
+                    region=config.region,
+                    portal_url=config.portal_url,
+                ),
                 PREFIX: TusFiles(
                     self._transfers,
-                    callers=CountedCallers(Callers(made.tokens.authenticate), rates),
+                    callers=CountedCallers(callers, rates),
                     max_size=_mib(config.limits.upload_mib),
                 ),
             },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from eft.db import accounts, attachments, audit, cases, directories, uploads
+from eft.db import accounts, attachments, audit, cases, directories, launches, uploads
 from eft.db.engine import Connection
 from eft.domain.actor import Actor
 from eft.domain.attachment import AttachmentState
@@ -61,6 +61,7 @@ def finish(conn: Connection, done: Case, now: datetime, actor: Actor) -> None:
             uploads.drop_segment(conn, upload.id, facts.epoch)
     for path in directories.of_case(conn, case_id):
         directories.remove(conn, case_id, path)
+    launches.forget_case(conn, case_id)
     cases.save(conn, replace(case, purge=PurgeState.PURGED, purged_at=now, key_slot=None))
     _record(conn, case_id, now, "purge.done", actor, attachments=gone)
 

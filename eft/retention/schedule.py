@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 import logging
 
+from eft.accounts.launches import Launches
+from eft.accounts.sessions import PageSessions
 from eft.accounts.temporary import TemporaryAccounts
 from eft.accounts.tokens import Tokens
 from eft.db import leases
@@ -44,6 +46,8 @@ class Schedule:
         holder: str,
         accounts: TemporaryAccounts,
         tokens: Tokens,
+        launches: Launches,
+        sessions: PageSessions,
         purge: Purge,
         rotation: KeyRotation,
         purged: Callable[[PurgeReport], None] = lambda _: None,
@@ -53,6 +57,8 @@ class Schedule:
         self._holder = holder
         self._accounts = accounts
         self._tokens = tokens
+        self._launches = launches
+        self._sessions = sessions
         self._purge = purge
         self._purged = purged
         self._rotation = rotation
@@ -73,7 +79,8 @@ class Schedule:
         now = self._clock.monotonic()
         if now - self._tokens_at >= TOKENS_EVERY_S:
             self._tokens_at = now
-            await self._attempt("tokens", self._tokens.forget_expired())
+            for job, work in (("tokens", self._tokens), ("launches", self._launches), ("sessions", self._sessions)):
+                await self._attempt(job, work.forget_expired())
         if jumped or now - self._rotation_at >= ROTATION_LOOK_EVERY_S:
             self._rotation_at = now
             await self._attempt("rotation", self._rotation.run_due(RETENTION_JOB))

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 
-from eft.db import attachments, cases, uploads
+from eft.db import attachments, cases, uploads, usage
 from eft.db.engine import Connection
 from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment, AttachmentState
@@ -20,7 +20,7 @@ from eft.domain.upload import SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
 from eft.transfers.content import Content, open_attachment, open_upload, read_attachment
 from eft.transfers.holders import Holders, check_ended
-from eft.transfers.intent import Intent
+from eft.transfers.intent import Allowance, Intent
 from eft.transfers.jobs import Jobs
 from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, check_takes_data, lock_open_case
@@ -57,18 +57,28 @@ class Transfers:
     async def begin(self, case_id: str, intent: Intent) -> Reception:
         """A new upload. Nothing is stored before it must be: a small file that is finished at once costs one transaction.
 
-        Raises NotFound, CaseClosed, CasePurging, NameNotAllowed, DigestInvalid, LengthInvalid.
+        Raises NotFound, CaseClosed, CasePurging, CaseFull, StorageFull, NameNotAllowed, DigestInvalid, LengthInvalid.
         """
         intent = _checked(intent)
         case = await self._open_case(case_id)
-        return self.holders.begin(self._new_upload(case, intent), case, intent, RunningDigest())
+        self._r.check_room()
+        allowance = await self._allowance(case_id)
+        if allowance is not None:
+            allowance.check(intent.length or 0)
+        reception = self.holders.begin(self._new_upload(case, intent), case, intent, RunningDigest())
+        reception.allow(allowance)
+        return reception
 
     async def register(self, case_id: str, intent: Intent) -> Upload:
         """A new upload, known to the database, without a byte yet. Raises what `begin` raises."""
         intent = _checked(intent)
+        self._r.check_room()
+        quota = self._r.settings.case_bytes
 
         def work(conn: Connection) -> Upload:
             case = lock_open_case(conn, case_id)
+            if quota is not None:
+                Allowance(quota, usage.bytes_of_case(conn, case_id)).check(intent.length or 0)
             upload = self._new_upload(case, intent)
             uploads.insert(conn, upload)
             self._r.record(conn, intent.actor, "upload.create", case.id, upload.id, at=upload.created_at, source=upload.source)
@@ -81,33 +91,43 @@ class Transfers:
 
         Raises NotFound, CaseClosed, CasePurging, AlreadyFinished, DigestMismatch, UploadExpired, UploadTerminated, Purged.
         """
-        return await self.holders.take(upload_id, case_id)
+        allowance = await self._allowance(case_id, upload_id)
+        reception = await self.holders.take(upload_id, case_id)
+        reception.allow(allowance)
+        return reception
 
     async def amend(self, attachment: Attachment, intent: Intent) -> Reception:
         """A new version of a finished file that begins with all of its bytes, by reference; `offset` is its size.
 
-        Raises CaseClosed, CasePurging, Purged, NotFound.
+        Raises CaseClosed, CasePurging, StorageFull, Purged, NotFound.
         """
         case = await self._open_case(attachment.case_id)
         if attachment.state is not AttachmentState.AVAILABLE:
             raise Purged(attachment.gone_at)
+        self._r.check_room()
+        allowance = await self._allowance(case.id)
         upload = self._new_upload(case, _checked(intent))
         if attachment.inline is not None:
             content = await open_attachment(self._r, attachment)
             small = await content.read(0, content.size)
-            return self.holders.begin(upload, case, intent, RunningDigest(), inherited=small)
+            reception = self.holders.begin(upload, case, intent, RunningDigest(), inherited=small)
+            reception.allow(allowance)
+            return reception
         original = await self._r.database.read(lambda conn: uploads.get(conn, attachment.id))
         if original is None:
             raise NotFound
         inherited = tuple(replace(facts, upload_id=upload.id) for facts in original.segments)
         settled, digest = await self.holders.settle_segments(replace(upload, segments=inherited), case)
-        return self.holders.begin(settled, case, intent, digest, origin=attachment.id)
+        reception = self.holders.begin(settled, case, intent, digest, origin=attachment.id)
+        reception.allow(allowance)
+        return reception
 
     async def set_length(self, upload_id: str, length: int, *, case_id: str) -> None:
-        """Tells an upload's length, once. Raises NotFound, LengthInvalid, AlreadyFinished."""
+        """Tells an upload's length, once. Raises NotFound, LengthInvalid, AlreadyFinished, CaseFull."""
         if length < 0:
             raise LengthInvalid("A length cannot be negative.", "Send the file's size in bytes.")
         hold = self.holders.hold_of(upload_id)
+        quota = self._r.settings.case_bytes
 
         def work(conn: Connection) -> Upload:
             row = uploads.lock(conn, upload_id)
@@ -119,6 +139,8 @@ class Transfers:
                 raise LengthInvalid("The upload already has another length.", "Leave Upload-Length out, or start a new upload.")
             if length < max(row.offset, hold.offset if hold is not None else 0):
                 raise LengthInvalid("More bytes are stored than the length says.", "Start a new upload.")
+            if quota is not None:
+                Allowance(quota, usage.bytes_of_case(conn, case_id, without=upload_id)).check(length)
             told = replace(row, length=length)
             uploads.save(conn, told)
             return told
@@ -214,6 +236,17 @@ class Transfers:
         """The bytes `[start, stop)` of an attachment, in pieces of about 1 MiB. Raises Purged, Tampered, StorageFailed."""
         return read_attachment(self._r, attachment, start, stop)
 
+    async def note_download(self, attachment: Attachment, actor: Actor, span: str | None) -> None:
+        """Into the audit log: who was given the file, or the `span` of it that Content-Range names."""
+
+        def work(conn: Connection) -> None:
+            detail = {} if span is None else {"range": span}
+            self._r.record(
+                conn, actor, "attachment.download", attachment.case_id, attachment.id, at=self._r.clock.now(), **detail
+            )
+
+        await self._r.database.write(work)
+
     async def content(self, source: Attachment | Upload) -> Content:
         """Random access to a finished file, or to what an upload has so far. Raises Purged, Tampered, KeyUnavailable."""
         return await (open_attachment(self._r, source) if isinstance(source, Attachment) else open_upload(self._r, source))
@@ -230,6 +263,14 @@ class Transfers:
             raise NotFound
         check_takes_data(case)
         return case
+
+    async def _allowance(self, case_id: str, upload_id: str | None = None) -> Allowance | None:
+        """What the upload may grow to, where the case has a quota."""
+        quota = self._r.settings.case_bytes
+        if quota is None:
+            return None
+        others = await self._r.database.read(lambda conn: usage.bytes_of_case(conn, case_id, without=upload_id))
+        return Allowance(quota, others)
 
     def _new_upload(self, case: Case, intent: Intent) -> Upload:
         now = self._r.clock.now()

@@ -23,6 +23,8 @@ def schedule_of(services: Services, holder: str = "one") -> Schedule:
         holder=holder,
         accounts=services.accounts,
         tokens=services.tokens,
+        launches=services.launches,
+        sessions=services.sessions,
         purge=purge,
         rotation=KeyRotation(database=services.database, keys=services.keys, clock=services.clock),
     )
