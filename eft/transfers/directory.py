@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from eft.db import attachments, directories, uploads
 from eft.db.engine import Connection
 from eft.domain.actor import Actor
-from eft.domain.errors import AlreadyExists, NotEmpty, NotFound, ReadOnly
+from eft.domain.errors import AlreadyExists, Conflict, NotEmpty, NotFound, ReadOnly
 from eft.domain.names import check_name
-from eft.domain.upload import Source, UploadState
+from eft.domain.upload import Source, Upload, UploadState
 from eft.transfers.content import Content
-from eft.transfers.directory_view import FROM_SUPPORT, Entry, View, names, shown_attachment, shown_upload
+from eft.transfers.directory_view import FROM_SUPPORT, PART, Entry, View, names, shown_attachment, shown_path, shown_upload
 from eft.transfers.intent import Intent
 from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, lock_open_case
@@ -37,6 +37,18 @@ def is_temporary_name(path: str) -> bool:
     """Whether clients use such a name until the file is whole, and rename it then (WinSCP, lftp and others)."""
     name = path.rpartition("/")[2]
     return name.endswith((".filepart", ".part", ".tmp")) or name.startswith(".in.")
+
+
+def _name_behind(upload: Upload, path: str) -> str:
+    """The name of an unfinished upload that is to be shown at `path`. Raises Conflict where that would look like a whole file."""
+    if shown_path(upload) == upload.name:
+        return path
+    if not path.endswith(PART):
+        raise Conflict(
+            "This upload was begun over HTTPS and is not finished.",
+            f"Send the rest of it under its name with {PART}; it then takes its name by itself.",
+        )
+    return path.removesuffix(PART)
 
 
 class Directory:
@@ -132,7 +144,7 @@ class Directory:
             if not replace or target.is_directory or entry.is_directory:
                 raise AlreadyExists
             if target.upload_id is not None:
-                await self._make_way(case_id, target.upload_id, actor)
+                await self._make_way(case_id, target.upload_id, new, actor)
         now = self._r.clock.now()
         moved = await self._names_below(case_id, old) if entry.is_directory else [old]
 
@@ -149,12 +161,13 @@ class Directory:
             self._r.record(conn, actor, "file.rename", case_id, entry.upload_id or entry.attachment_id or "", at=now)
 
         for hold in self._transfers.holders.pending(case_id):
-            if hold.upload.name in moved:
+            if shown_path(hold.upload) in moved:
                 await hold.store_row()
         await self._r.database.write(work)
         for hold in self._transfers.holders.of_case(case_id):
-            if hold.upload.name in moved:
-                hold.upload = dataclasses.replace(hold.upload, name=new + hold.upload.name[len(old) :])
+            if shown_path(hold.upload) in moved:
+                moved_to = new + shown_path(hold.upload)[len(old) :]
+                hold.upload = dataclasses.replace(hold.upload, name=_name_behind(hold.upload, moved_to))
 
     async def touch(self, case_id: str, path: str, modified_at: datetime) -> None:
         """Keeps the file's own time of modification. Raises NotFound, ReadOnly."""
@@ -200,7 +213,6 @@ class Directory:
         Raises NotFound, AlreadyExists, ReadOnly, NameNotAllowed, CaseClosed, CasePurging.
         """
         self._check_writable(path)
-        check_name(path)
         entry: Entry | None
         try:
             entry = await self.stat(case_id, path)
@@ -209,6 +221,8 @@ class Directory:
         if entry is not None and (exclusive or entry.is_directory):
             raise AlreadyExists
         intent = Intent(name=path, source=Source.SFTP, actor=actor)
+        if entry is None or truncate:
+            check_name(path)
         if entry is None:
             if not create:
                 raise NotFound
@@ -216,7 +230,7 @@ class Directory:
             return await self._transfers.begin(case_id, intent)
         if truncate:
             if entry.upload_id is not None:
-                await self._make_way(case_id, entry.upload_id, actor)
+                await self._make_way(case_id, entry.upload_id, path, actor)
             return await self._transfers.begin(case_id, intent)
         if entry.upload_id is not None:
             return await self._transfers.take(entry.upload_id, case_id=case_id)
@@ -224,9 +238,13 @@ class Directory:
         attachment = await self._transfers.attachment(entry.attachment_id, case_id=case_id)
         return await self._transfers.amend(attachment, dataclasses.replace(intent, modified_at=attachment.modified_at))
 
-    async def _make_way(self, case_id: str, upload_id: str, actor: Actor) -> None:
+    async def _make_way(self, case_id: str, upload_id: str, path: str, actor: Actor) -> None:
         """What happens to an unfinished upload whose name is written anew: if its client had closed it, it is published now, as
-        an earlier version; if not, it ends."""
+        an earlier version; if not, it ends. One that another door has is not this client's to end: it is merely not seen."""
+        hold = self._transfers.holders.hold_of(upload_id)
+        upload = hold.upload if hold is not None else await self._transfers.upload(upload_id, case_id=case_id)
+        if upload.name != path:
+            return
         settled = await self._r.database.write(lambda conn: self._settle_now(conn, upload_id))
         if settled:
             await self._transfers.holders.publication.publish_settled(upload_id)
@@ -249,7 +267,7 @@ class Directory:
             settles_at = row.settles_at
             if row.state is UploadState.SETTLING and not is_temporary_name(new):
                 settles_at = max(settles_at or now, now + timedelta(seconds=self._settle_s))
-            uploads.save(conn, dataclasses.replace(row, name=new, settles_at=settles_at))
+            uploads.save(conn, dataclasses.replace(row, name=_name_behind(row, new), settles_at=settles_at))
             return
         attachment = shown_attachment(conn, case_id, old, False)
         if attachment is None:

@@ -1,7 +1,8 @@
 """A case as a plain directory: what an SFTP client sees.
 
-`/` has the newest version of each file that the customer sent, the uploads of this door that are not finished, under their own
-names and with their durable size, and the directories that the client made. `/from-support` has what support handed back,
+`/` has the newest version of each file that the customer sent, the uploads that are not finished, with their durable size, and
+the directories that the client made. An unfinished upload of this door stands under its own name, one that was begun over HTTPS
+as `NAME.part`, where it can be continued (P4). `/from-support` has what support handed back,
 read-only. Versions that were overwritten or removed stay with the case until its purge; they are merely not shown here.
 
 Paths are relative, `/` between components, normalised by the door; `""` is the root.
@@ -24,7 +25,12 @@ from eft.transfers.resources import Resources
 from eft.transfers.service import Transfers
 
 FROM_SUPPORT = "from-support"
-_SHOWN = frozenset({UploadState.RECEIVING, UploadState.SETTLING, UploadState.FROZEN})
+PART = ".part"
+_SHOWN = {
+    Source.SFTP: frozenset({UploadState.RECEIVING, UploadState.SETTLING, UploadState.FROZEN}),
+    Source.HTTPS: frozenset({UploadState.RECEIVING, UploadState.FROZEN}),
+    Source.SUPPORT: frozenset[UploadState](),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +64,7 @@ class View:
         support, name = _side(path)
         if not support:
             for hold in self._transfers.holders.pending(case_id):
-                if hold.upload.name == name:
+                if _is_shown(hold.upload) and shown_path(hold.upload) == name:
                     return self._upload_entry(dataclasses.replace(hold.upload, offset=hold.offset))
 
         def work(conn: Connection) -> Upload | Attachment | datetime | None:
@@ -103,16 +109,18 @@ class View:
         entries: dict[str, Entry] = {}
         for attachment in shown:
             self._place(entries, prefix, attachment.name, _attachment_entry(attachment, _path(support, attachment.name)))
-        for upload in reversed(mine):
+        # The newest last, and what this door has itself after what another has: the later takes the name.
+        for upload in sorted(reversed(mine), key=lambda upload: upload.source is Source.SFTP):
             if upload.name.startswith(prefix):
                 live = (
                     await self._transfers.upload(upload.id, case_id=case_id) if upload.state is UploadState.RECEIVING else upload
                 )
-                self._place(entries, prefix, upload.name, self._upload_entry(live))
+                self._place(entries, prefix, shown_path(upload), self._upload_entry(live))
         if not support:
             for hold in self._transfers.holders.pending(case_id):
-                waiting = dataclasses.replace(hold.upload, offset=hold.offset)
-                self._place(entries, prefix, waiting.name, self._upload_entry(waiting))
+                if _is_shown(hold.upload):
+                    waiting = dataclasses.replace(hold.upload, offset=hold.offset)
+                    self._place(entries, prefix, shown_path(waiting), self._upload_entry(waiting))
         for directory, at in made.items():
             self._place(entries, prefix, directory, Entry(path=directory, is_directory=True, modified_at=at))
         if path == "":
@@ -131,7 +139,7 @@ class View:
 
     def _upload_entry(self, upload: Upload) -> Entry:
         modified = upload.modified_at or upload.created_at
-        return Entry(path=upload.name, is_directory=False, size=upload.offset, modified_at=modified, upload_id=upload.id)
+        return Entry(path=shown_path(upload), is_directory=False, size=upload.offset, modified_at=modified, upload_id=upload.id)
 
     def _place(self, entries: dict[str, Entry], prefix: str, name: str, entry: Entry) -> None:
         """Puts what is directly below `prefix` among the entries, and for what is deeper the directory that leads there."""
@@ -162,11 +170,19 @@ def _path(support: bool, name: str) -> str:
 
 
 def _is_shown(upload: Upload) -> bool:
-    return upload.source is Source.SFTP and upload.state in _SHOWN
+    return upload.state in _SHOWN[upload.source]
+
+
+def shown_path(upload: Upload) -> str:
+    """Under which name an unfinished upload is shown."""
+    return upload.name if upload.source is Source.SFTP else upload.name + PART
 
 
 def shown_upload(conn: Connection, case_id: str, name: str) -> Upload | None:
+    """The unfinished upload that stands at `name`."""
     upload = uploads.by_name(conn, case_id, name, Source.SFTP)
+    if (upload is None or not _is_shown(upload)) and name.endswith(PART):
+        upload = uploads.by_name(conn, case_id, name.removesuffix(PART), Source.HTTPS)
     return upload if upload is not None and _is_shown(upload) else None
 
 
@@ -191,4 +207,4 @@ def _attachment_entry(attachment: Attachment, path: str) -> Entry:
 def names(conn: Connection, case_id: str, support: bool) -> Iterator[str]:
     yield from (found.name for found in attachments.visible(conn, case_id) if (found.source is Source.SUPPORT) == support)
     if not support:
-        yield from (found.name for found in uploads.unfinished(conn, case_id) if _is_shown(found))
+        yield from (shown_path(found) for found in uploads.unfinished(conn, case_id) if _is_shown(found))

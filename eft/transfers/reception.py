@@ -11,6 +11,7 @@ from eft.domain.digests import PartChecksum
 from eft.domain.errors import DigestMismatch, EftError, WriterDisplaced
 from eft.domain.upload import Completeness
 from eft.transfers.hold import Hold
+from eft.transfers.intent import Allowance
 from eft.transfers.uncancelled import uncancelled
 
 if TYPE_CHECKING:
@@ -62,8 +63,12 @@ class Reception:
         self._check()
         self._hold.expect(checksum, expected)
 
+    def allow(self, allowance: Allowance | None) -> None:
+        """From now on `offer` raises CaseFull past it."""
+        self._hold.allowance = allowance
+
     def offer(self, data: bytes | memoryview) -> None:
-        """Takes `data` without waiting. Raises what went wrong since, and LengthInvalid past the length."""
+        """Takes `data` without waiting. Raises what went wrong since, LengthInvalid past the length, CaseFull past the quota."""
         self._check()
         self._hold.offer(data)
 
@@ -104,14 +109,23 @@ class Reception:
     async def settle(self, seconds: float | None) -> None:
         """The client closed the file: durable on return, published when it has rested for `seconds`; None: when it is renamed.
 
-        A finished file to which nothing was added stays as it is."""
+        A finished file to which nothing was added stays as it is. One whose length was announced (over HTTPS) needs nobody's
+        word: it is published if it has come to its end, and goes on waiting for the rest if not. Raises DigestMismatch, and
+        what `commit` raises."""
         self._check()
         await uncancelled(self._settle(seconds))
 
     async def _settle(self, seconds: float | None) -> None:
+        if self.length is not None:
+            await (self._finish(Completeness.DECLARED) if self.offset == self.length else self._pause())
+            return
         if self._hold.is_stored or self._hold.offset == 0 or not self._hold.is_untouched:
             await self._holders.publication.settle(self._hold, seconds)
         await self._holders.drop(self._hold)
+
+    async def _pause(self) -> None:
+        await self._hold.commit()
+        await self._holders.rest(self._hold)
 
     async def release(self) -> None:
         """No more will come from here. What came is made durable, unless it is part of a part with a checksum. Never raises."""
