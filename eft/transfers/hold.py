@@ -26,7 +26,7 @@ from eft.domain.errors import ChecksumMismatch, EftError, LengthInvalid, Storage
 from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.ports import SegmentId, SegmentWriter
 from eft.transfers.hold_rows import add_segment, check_fence, record_end
-from eft.transfers.intent import BATCH, FULL, Intent
+from eft.transfers.intent import BATCH, FULL, Allowance, Intent
 from eft.transfers.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ class Hold:
         self._room = asyncio.Event()
         self._room.set()
         self.failure: EftError | None = None
+        self.allowance: Allowance | None = None
 
     @property
     def is_stored(self) -> bool:
@@ -122,6 +123,8 @@ class Hold:
                 f"The upload was announced with {self.upload.length} bytes, and more came.",
                 "Send no more than was announced, or start a new upload with the right length.",
             )
+        if self.allowance is not None:
+            self.allowance.check(self.offset + len(data))
         self._pending.append(data)
         self._pending_bytes += len(data)
         self.offset += len(data)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from eft.domain.actor import Actor
+from eft.domain.errors import CaseFull
 from eft.domain.upload import COMMIT_BYTES, COMMIT_SECONDS, Source
 
 BATCH = 1024 * 1024
@@ -31,7 +32,8 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferSettings:
-    """The receive path's settings. `linger_s`: how long a writer without a request keeps its segment open."""
+    """The receive path's settings. `linger_s`: how long a writer without a request keeps its segment open. `case_bytes`: what one
+    case may store, None for no limit."""
 
     expire_after: timedelta = timedelta(days=14)
     commit_bytes: int = COMMIT_BYTES
@@ -41,3 +43,17 @@ class TransferSettings:
     digest_wait_s: float = 10.0
     revalidate_s: float = 5.0
     threads: int = 4
+    case_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left to one upload: the case may store `quota` bytes, and `others` are taken by its other files."""
+
+    quota: int
+    others: int
+
+    def check(self, size: int) -> None:
+        """Raises CaseFull where this upload may not have so many bytes."""
+        if self.others + size > self.quota:
+            raise CaseFull(self.quota, self.others)

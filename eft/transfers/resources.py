@@ -28,7 +28,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """The ports and settings that the receive path is given. `pool` runs what blocks: hashing, sealing, disk."""
+    """The ports and settings that the receive path is given. `pool` runs what blocks: hashing, sealing, disk. `check_room`
+    raises StorageFull where nothing new may be begun; it does not block."""
 
     region: str
     database: Database
@@ -39,6 +40,7 @@ class Resources:
     pool: ThreadPoolExecutor
     settings: TransferSettings
     observer: Observer = field(default_factory=Unobserved)
+    check_room: Callable[[], None] = lambda: None
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(…)` in a thread. It has ended when this returns, be it by a cancellation."""
