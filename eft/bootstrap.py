@@ -49,6 +49,7 @@ from eft.storage.keys import SlotFileKeyStore
 from eft.storage.local_disk import LocalDiskSegments
 from eft.storage.master_key import MasterKeyFile
 from eft.storage.ports import KeyStore, SegmentStore
+from eft.storage.reserve import Reserve, ReservingSegments
 from eft.transfers import Bus, Directory, Resources, Space, Transfers, TransferSettings
 
 log = logging.getLogger(__name__)
@@ -175,16 +176,21 @@ class Gateway:
         made = await self._services.__aenter__()
         await made.purge.apply_tombstones()
         self._pool = ThreadPoolExecutor(DATA_THREADS, thread_name_prefix="data")
+        reserve_mib = config.storage.reserve_mib
+        reserve = Reserve(_region_root(config), None if reserve_mib is None else reserve_mib * 1024 * 1024)
         resources = Resources(
             region=config.region.name,
             database=made.database,
-            segments=made.segments,
+            segments=ReservingSegments(made.segments, reserve),
             keys=made.keys,
             clock=made.clock,
             bus=Bus(config.run_dir / "workers"),
             pool=self._pool,
             observer=self._metrics,
-            settings=TransferSettings(expire_after=timedelta(days=config.uploads.expire_after_days)),
+            settings=TransferSettings(
+                expire_after=timedelta(days=config.uploads.expire_after_days), case_bytes=_mib(config.limits.case_mib)
+            ),
+            check_room=reserve.check,
         )
         self._transfers = Transfers(resources)
         await self._transfers.open()
