@@ -12,7 +12,7 @@ from eft.db.tables import attachments, cases
 from eft.domain.attachment import TRANSITIONS, Attachment, AttachmentState
 from eft.domain.case import PurgeState
 from eft.domain.errors import NotFound
-from eft.domain.upload import Source
+from eft.domain.upload import Completeness, Source
 
 
 def insert(conn: Connection, attachment: Attachment) -> None:
@@ -92,6 +92,22 @@ def supersede(conn: Connection, case_id: str, name: str, *, from_support: bool |
 def set_modified(conn: Connection, attachment_id: str, modified_at: datetime) -> None:
     """The time that the client's directory shows. Raises NotFound."""
     _change(conn, attachment_id, modified_at=modified_at)
+
+
+def confirm(conn: Connection, attachment_id: str) -> None:
+    """A digest file says the same as its content: it is complete by declaration. Raises NotFound."""
+    _change(conn, attachment_id, completeness=Completeness.DECLARED, disputed_sha256=None)
+
+
+def dispute(conn: Connection, attachment_id: str, sha256: str) -> None:
+    """A digest file says that its content should have another digest, `sha256`. Raises NotFound."""
+    _change(conn, attachment_id, disputed_sha256=sha256)
+
+
+def digests_of_name(conn: Connection, case_id: str, name: str) -> set[str]:
+    """Of all versions of that name that the client sent, in whatever state."""
+    query = select(attachments.c.sha256).where(_named(case_id, name, False))
+    return set(conn.execute(query).scalars())
 
 
 def set_state(conn: Connection, attachment_id: str, state: AttachmentState, at: datetime) -> None:

@@ -147,6 +147,7 @@ attachments = Table(
     Column("manifest", LargeBinary),
     Column("inline", LargeBinary),
     Column("gone_at", Instant),
+    Column("disputed_sha256", String(64)),
     _one_of("source", Source),
     _one_of("completeness", Completeness),
     _one_of("state", AttachmentState),

@@ -29,6 +29,7 @@ class Attachment:
 
     `version` counts the files of one name, from 1; `superseded` says that a later one stands in the client's directory;
     `hidden` that the client removed it from there. Staff see all of them. `manifest` and `inline` are sealed.
+    `disputed_sha256`: what a digest file that came after the publication says, where that is another digest (DESIGN §4.1).
     """
 
     id: str
@@ -48,3 +49,4 @@ class Attachment:
     manifest: bytes | None = None
     inline: bytes | None = None
     gone_at: datetime | None = None
+    disputed_sha256: str | None = None

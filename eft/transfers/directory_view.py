@@ -110,7 +110,8 @@ class View:
         for attachment in shown:
             self._place(entries, prefix, attachment.name, _attachment_entry(attachment, _path(support, attachment.name)))
         # The newest last, and what this door has itself after what another has: the later takes the name.
-        for upload in sorted(reversed(mine), key=lambda upload: upload.source is Source.SFTP):
+        mine.reverse()
+        for upload in sorted(mine, key=lambda upload: upload.source is Source.SFTP):
             if upload.name.startswith(prefix):
                 live = (
                     await self._transfers.upload(upload.id, case_id=case_id) if upload.state is UploadState.RECEIVING else upload
