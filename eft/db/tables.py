@@ -31,7 +31,7 @@ from eft.domain.case import CaseStatus, PurgeState, SubStatus
 from eft.domain.person import Role
 from eft.domain.upload import Completeness, Source, UploadState
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The migration that makes exactly these tables. `Database.open` refuses any other."""
 
 metadata = MetaData(
