@@ -21,6 +21,7 @@ from eft.transfers.content import digest_of
 from eft.transfers.hold import Hold
 from eft.transfers.manifest_of import manifest_of
 from eft.transfers.resources import Resources, ensure_case_key, lock_open_case
+from eft.transfers.sidecars import Sidecars
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Publication:
 
     def __init__(self, resources: Resources) -> None:
         self._r = resources
+        self._sidecars = Sidecars(resources)
         self._reading: dict[str, asyncio.Future[Attachment | None]] = {}
 
     async def finish(self, hold: Hold, completeness: Completeness) -> Attachment | None:
@@ -155,6 +157,9 @@ class Publication:
         if upload is None or upload.state is not UploadState.SETTLING or case is None or case.purge is not PurgeState.NONE:
             return False
         sha256 = upload.sha256 or await digest_of(self._r, case, upload)
+        declared = await self._sidecars.about(replace(upload, sha256=sha256))
+        statement = await self._sidecars.said_by(upload)
+        completeness = Completeness.CLOSED if declared is None else Completeness.DECLARED
         now = self._r.clock.now()
 
         def work(conn: Connection) -> Attachment | None:
@@ -164,9 +169,16 @@ class Publication:
                 return None
             if row.state is not UploadState.SETTLING or row.settles_at is None or row.settles_at > now or row.holder is not None:
                 return None
+            if declared not in (None, sha256):
+                refused = replace(row, state=UploadState.REFUSED, sha256=sha256, declared_sha256=declared, settles_at=None)
+                uploads.save(conn, refused)
+                self._record_refusal(conn, SYSTEM, refused, now)
+                return None
+            if statement is not None:
+                self._sidecars.compare(conn, upload.case_id, statement, SYSTEM)
             ended = replace(row, state=UploadState.PUBLISHED, sha256=sha256, settles_at=None)
             uploads.save(conn, replace(ended, inline=None))
-            return self._publish(conn, locked, ended, Completeness.CLOSED, SYSTEM, now)
+            return self._publish(conn, locked, ended, completeness, SYSTEM, now)
 
         attachment = await self._r.database.write(work)
         if attachment is None:
