@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+WEB_INSTALLED := web/node_modules/.installed
+WEB_BUILT := web/node_modules/.built
 
 # Files of tests that run at the same time. Most tests wait for processes that they started.
 JOBS ?= 3
@@ -21,13 +23,29 @@ help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(STAMP) ## Install eft and its tools, as locked, into .venv
+setup: $(STAMP) web ## Install eft and its tools, as locked, into .venv, and build the Transfer Files page
 
 $(STAMP): locks/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "eft needs Python 3.11 or later; say which with PYTHON=…" >&2; exit 1; }
 	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The page works without its script, by a plain form: a machine without npm still gets a gateway, though not in CI.
+.PHONY: web
+web: ## Build the Transfer Files page from web/ (needs Node.js with npm)
+	@if command -v npm >/dev/null && $(MAKE) --no-print-directory $(WEB_BUILT); then exit 0; fi; \
+	printf '%s\n' "" "  THE TRANSFER FILES PAGE IS NOT BUILT: npm is missing, or failed as said above. Until it is built, the page has" \
+	    "  a plain upload form alone, which cannot resume. Install Node.js 20.19 or later with npm; then: make web" "" >&2; \
+	test -z "$${CI:-}"
+
+$(WEB_INSTALLED): web/package-lock.json web/package.json web/.npmrc
+	cd web && npm ci --loglevel=error
+	@touch $@
+
+$(WEB_BUILT): $(WEB_INSTALLED) $(wildcard web/*.ts web/tsconfig.json web/src/*)
+	cd web && npm run --silent build -- --logLevel warn
 	@touch $@
 
 .PHONY: test-deps
@@ -41,9 +59,11 @@ lint: setup ## Check format, rules, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/mypy --strict eft
 	$(BIN)/lint-imports --no-cache
+	@if test -e $(WEB_INSTALLED); then cd web && npm run --silent lint; fi
 
 .PHONY: test
 test: setup lint ## Lint and run the tests (choose some with ARGS="-k name")
+	@if test -e $(WEB_INSTALLED); then cd web && npm run --silent test; else echo "NOT TESTED for want of npm: web/" >&2; fi
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: soak
