@@ -203,8 +203,11 @@ class TusFiles:
     async def _end_part(self, reception: Reception) -> Headers:
         """Everything that came is durable, and the file published if it is whole; the headers that say so."""
         if reception.offset == reception.length:
-            await reception.finish(Completeness.DECLARED)
-            return Headers((("Upload-Offset", str(reception.offset)),))
+            attachment = await reception.finish(Completeness.DECLARED)
+            headers = Headers((("Upload-Offset", str(reception.offset)),))
+            if attachment is not None:
+                headers.add("Repr-Digest", repr_digest(attachment.sha256))
+            return headers
         durable = await reception.commit()
         return Headers((("Upload-Offset", str(durable)), ("Upload-Expires", http_date(reception.expires_at))))
 

@@ -39,6 +39,8 @@ def test_a_file_in_parts_is_stored_byte_for_byte(site: TusSite) -> None:
         answer = site.patch(path, start, data[start : start + MIB])
         assert (answer.status, answer.offset) == (204, min(start + MIB, len(data)))
         assert answer.headers["Tus-Resumable"] == "1.0.0"
+        assert ("Upload-Expires" in answer.headers) == (answer.offset < len(data))
+    assert answer.headers["Repr-Digest"] == f"sha-256=:{encoded(hashlib.sha256(data).digest())}:"
     head = site.ask("HEAD", path)
     assert (head.status, head.offset, head.headers["Upload-Length"]) == (200, len(data), str(len(data)))
     attachments, _ = site.run(site.services.transfers.attachments("C-1", None, 10))
