@@ -37,6 +37,9 @@ class Reception(Protocol):
     async def commit(self) -> int:
         """Makes durable what was offered. Raises EftError."""
 
+    async def rewrite(self, offset: int, data: bytes, /) -> None:
+        """Takes `data` at `offset`, at most `size`; what is offered next follows it. Raises EftError."""
+
     async def settle(self, seconds: float | None) -> None:
         """Durable on return; published after `seconds` unless someone goes on with it. None: not before it was renamed."""
 

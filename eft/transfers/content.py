@@ -14,6 +14,7 @@ from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.manifest import open_manifest
 from eft.storage.ports import SegmentId, SegmentReader
 from eft.storage.seal import open_inline
+from eft.transfers.cover import cover
 from eft.transfers.intent import BATCH
 from eft.transfers.resources import Resources
 
@@ -140,7 +141,7 @@ async def open_upload(resources: Resources, upload: Upload) -> Content:
     plain = await content_of_row(resources, upload)
     if plain is not None and len(plain) >= upload.offset:  # otherwise it was opened again, and segments have it and more
         return Content(resources, case.uid, key, (), len(plain), inline=plain)
-    return Content(resources, case.uid, key, upload.segments, upload.offset)
+    return Content(resources, case.uid, key, cover(upload.segments), upload.offset)
 
 
 async def content_of_row(resources: Resources, upload: Upload) -> bytes | None:

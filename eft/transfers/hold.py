@@ -45,17 +45,19 @@ class Hold:
         *,
         inherited: bytes = b"",
         origin: str | None = None,
+        at: int | None = None,
     ) -> None:
         """`inherited`: what the file begins with and a row has already, so that it need not be stored unless more comes.
-        `origin`: the attachment whose segments the upload begins with."""
+        `origin`: the attachment whose segments the upload begins with. `at`: where the next byte goes, if not at the end."""
         self._r = resources
         self.upload = upload
         self.case = case
         self.intent = intent
-        self.durable = upload.offset
-        self.offset = upload.offset + len(inherited)
+        self._beneath = 0 if at is None else upload.offset
+        self.durable = upload.offset if at is None else at
+        self.offset = self.durable + len(inherited)
         self._inherited = inherited
-        self._origin = origin
+        self.origin = origin
         self._began_at = self.offset
         self.durable_at: datetime = resources.clock.now()
         self.digest = digest
@@ -87,9 +89,14 @@ class Hold:
         return self.offset == self._began_at
 
     @property
+    def size(self) -> int:
+        """Bytes of the file, offered ones included. More than `offset` where earlier bytes are written anew."""
+        return max(self.offset, self._beneath)
+
+    @property
     def safe(self) -> int:
-        """Bytes of the file that may be acknowledged: what is durable here, or in the row that it inherits from."""
-        return max(self.durable, len(self._inherited))
+        """Bytes of the file that may be acknowledged: what is durable here or beneath, or in the row that it inherits from."""
+        return max(self.durable, len(self._inherited), self._beneath)
 
     @property
     def full(self) -> bool:
@@ -98,7 +105,7 @@ class Hold:
     @property
     def is_in_memory(self) -> bool:
         """Whether not a byte of it is in a segment yet."""
-        return self._writer is None and self.durable == 0 and not self._moving
+        return self._writer is None and self.durable == 0 and not self._moving and not self._beneath
 
     def segments_so_far(self) -> tuple[SegmentFacts, ...]:
         """All segments up to the durable offset."""
@@ -135,6 +142,16 @@ class Hold:
                 self._room.clear()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._r.settings.commit_s, self._on_timer)
+
+    def patch(self, offset: int, data: bytes | memoryview) -> bool:
+        """Writes over bytes that are in memory only; whether that is where they are."""
+        if not self.is_in_memory or self._inherited or self.failure is not None or self._drainer is not None:
+            return False
+        content = bytearray().join(self._pending)
+        content[offset : offset + len(data)] = data
+        self._pending = [bytes(content)]
+        self._pending_bytes = self.offset = len(content)
+        return True
 
     async def ready(self) -> None:
         """Returns when there is room again. Raises what went wrong."""
@@ -326,7 +343,7 @@ class Hold:
         self._stop_timer()
         self._pending = [self._inherited] if self._inherited and not self.durable else []
         self._pending_bytes = sum(map(len, self._pending))
-        self.offset = self.safe
+        self.offset = max(self.durable, len(self._inherited))
 
     async def _make_durable(self, *, fenced: bool = True) -> None:
         writer = self._writer
@@ -357,7 +374,7 @@ class Hold:
         """A new segment from the durable offset on: first its row, then its file, so that no file is without a row."""
 
         def work(conn: Connection) -> tuple[Case, Upload, SegmentFacts, bytes]:
-            return add_segment(conn, self._r, self.upload, self.durable, actor=self.intent.actor, origin=self._origin)
+            return add_segment(conn, self._r, self.upload, self.durable, actor=self.intent.actor, origin=self.origin)
 
         self.case, stored, facts, key = await self._r.database.write(work)
         # What else was told of the upload meanwhile stands.

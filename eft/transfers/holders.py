@@ -19,6 +19,7 @@ from eft.domain.errors import (
     DigestMismatch,
     EftError,
     NotFound,
+    NotSequential,
     Purged,
     UploadExpired,
     UploadTerminated,
@@ -27,11 +28,15 @@ from eft.domain.errors import (
 from eft.domain.upload import SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
 from eft.transfers.content import content_of_row
+from eft.transfers.cover import is_plain
 from eft.transfers.hold import Hold
 from eft.transfers.intent import Intent
 from eft.transfers.publication import Publication
 from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, check_takes_data, lock_open_case
+
+SEGMENTS = 256
+"""Segments of one upload, from which on earlier bytes are not written anew."""
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +109,24 @@ class Holders:
                 return self._receive(await self._take_over(upload_id, case_id, None, dead=(writer,)))
         return None
 
+    async def seek(self, hold: Hold, position: int) -> Hold:
+        """Another hold of the same upload, whose next byte goes to `position` of what the file has. The later segment counts
+        where two have the same byte. Raises NotSequential where there are too many, and what a commit raises."""
+        if len(hold.upload.segments) + 2 > SEGMENTS:
+            raise NotSequential("The file was written in too many places.")
+        reception = self._current.get(hold.upload.id)
+        await hold.commit()
+        size, segments = hold.size, hold.segments_so_far()
+        if hold.segment is None:  # nothing to end: the row goes on naming this worker
+            hold.mark_ended()
+        await hold.close()
+        if reception is None or self._current.get(hold.upload.id) is not reception:
+            raise WriterDisplaced
+        beneath = replace(hold.upload, segments=segments, offset=size, holder=self._r.bus.worker)
+        moved = Hold(self._r, beneath, hold.case, hold.intent, None, origin=hold.origin, at=position)
+        self._holds[hold.upload.id] = moved
+        return moved
+
     async def rest(self, hold: Hold) -> None:
         """Nobody adds to the upload for now: what came is committed, the hold lingers for the next request. One that added
         nothing to a finished or closed file was never there."""
@@ -162,7 +185,9 @@ class Holders:
             if facts.end is None:
                 facts, states[facts.epoch] = await self._r.run(self._end_of, case, facts, key, settle=True)
             ends.append(facts)
-        settled = replace(upload, segments=tuple(ends), offset=ends[-1].end or 0 if ends else 0)
+        settled = replace(upload, segments=tuple(ends), offset=max((facts.end or 0 for facts in ends), default=0))
+        if not is_plain(ends):
+            return settled, None
         last = next((facts for facts in reversed(ends) if facts.end != facts.start), None)
         if last is None:
             return settled, RunningDigest()

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from eft.domain.errors import Tampered
 from eft.domain.upload import SegmentFacts
 from eft.storage.manifest import Manifest, Piece
+from eft.transfers.cover import cover
 
 
 def manifest_of(upload_id: str, segments: Sequence[SegmentFacts], size: int, sha256: str) -> Manifest:
-    """The manifest over `segments`, which must cover `[0, size)` in order without a gap. Raises Tampered where they do not."""
+    """The manifest over `segments`, which must cover `[0, size)` without a gap. Raises Tampered where they do not."""
     position = 0
     kept: list[Piece] = []
-    for segment in segments:
+    for segment in cover(segments):
         if segment.end is None or segment.start != position:
             raise Tampered
-        if segment.end > segment.start:
-            kept.append(Piece(segment.file_upload_id, segment.file_epoch, segment.start, segment.end))
+        kept.append(Piece(segment.file_upload_id, segment.file_epoch, segment.start, segment.end))
         position = segment.end
     if position != size:
         raise Tampered

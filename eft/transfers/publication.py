@@ -145,7 +145,7 @@ class Publication:
                 key = ensure_case_key(conn, self._r.keys, case)
                 sealed = seal_inline(key, self._r.region, case.uid, hold.upload.id, content)
             self._end_row(conn, hold, UploadState.SETTLING, sha256, inline=sealed, settles_at=settles_at)
-            self._r.record(conn, hold.intent.actor, "upload.close", case.id, hold.upload.id, at=now, size=hold.offset)
+            self._r.record(conn, hold.intent.actor, "upload.close", case.id, hold.upload.id, at=now, size=hold.size)
 
         await self._r.database.write(work)
         hold.mark_ended()
@@ -233,8 +233,8 @@ class Publication:
             row,
             state=state,
             sha256=sha256,
-            offset=hold.offset,
-            length=row.length if row.length is not None or state is UploadState.SETTLING else hold.offset,
+            offset=hold.size,
+            length=row.length if row.length is not None or state is UploadState.SETTLING else hold.size,
             holder=None,
             inline=inline,
             settles_at=settles_at,

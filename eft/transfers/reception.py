@@ -39,6 +39,11 @@ class Reception:
         return self._hold.offset
 
     @property
+    def size(self) -> int:
+        """Bytes of the file so far. More than `offset` while earlier bytes are written anew."""
+        return self._hold.size
+
+    @property
     def durable(self) -> int:
         """Bytes that may be acknowledged."""
         return self._hold.safe
@@ -75,6 +80,16 @@ class Reception:
     async def ready(self) -> None:
         self._check()
         await self._hold.ready()
+
+    async def rewrite(self, offset: int, data: bytes | memoryview) -> None:
+        """Takes `data` at `offset`, at most `size`; what is offered next follows it. What came before is durable on return, and
+        the digest has to be read back when the file is finished. Raises NotSequential where that was done too often, and what
+        `commit` raises."""
+        self._check()
+        if not self._hold.patch(offset, data):
+            self._hold = await uncancelled(self._holders.seek(self._hold, offset))
+            self._check()
+            self._hold.offer(data)
 
     async def commit(self) -> int:
         """All that was offered is on stable storage and may be acknowledged. Returns the durable offset.

@@ -137,7 +137,7 @@ class Transfers:
                 raise AlreadyFinished
             if row.length not in (None, length):
                 raise LengthInvalid("The upload already has another length.", "Leave Upload-Length out, or start a new upload.")
-            if length < max(row.offset, hold.offset if hold is not None else 0):
+            if length < max(row.offset, hold.size if hold is not None else 0):
                 raise LengthInvalid("More bytes are stored than the length says.", "Start a new upload.")
             if quota is not None:
                 Allowance(quota, usage.bytes_of_case(conn, case_id, without=upload_id)).check(length)
