@@ -31,7 +31,7 @@ from eft.domain.case import CaseStatus, PurgeState, SubStatus
 from eft.domain.person import Role
 from eft.domain.upload import Completeness, Source, UploadState
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The migration that makes exactly these tables. `Database.open` refuses any other."""
 
 metadata = MetaData(
@@ -276,4 +276,15 @@ leases = Table(
     Column("name", String(64), primary_key=True),
     Column("holder", Text, nullable=False),
     Column("expires_at", Instant, nullable=False),
+)
+
+receipt_keys = Table(
+    "receipt_keys",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("slot", Integer),
+    Column("made_at", Instant, nullable=False),
+    Column("retired_at", Instant),
+    Column("turn", Integer, nullable=False, unique=True),
 )

@@ -1,0 +1,1 @@
+"""What a gateway can prove: signed receipts of what it received."""
