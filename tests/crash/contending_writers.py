@@ -30,7 +30,7 @@ from eft.db.engine import Database
 from eft.domain.actor import Actor
 from eft.domain.attachment import AttachmentState
 from eft.domain.case import CaseStatus
-from eft.domain.digests import PartChecksum
+from eft.domain.digests import PartCheck
 from eft.domain.errors import AlreadyFinished, ChecksumMismatch, EftError, WriterDisplaced
 from eft.domain.upload import Completeness, Source, UploadState
 from eft.observability import SystemClock
@@ -143,7 +143,7 @@ class Writer:
             part = whole[reception.offset : stop]
             if self._rng.random() < 0.3:
                 damaged = self._rng.random() < 0.3
-                reception.expect(PartChecksum("sha1"), hashlib.sha1(part + b"?" * damaged).digest())
+                reception.expect(PartCheck.of("sha1", hashlib.sha1(part + b"?" * damaged).digest()))
             for at in range(0, len(part), 65_536):
                 reception.offer(part[at : at + 65_536])
                 if reception.full:

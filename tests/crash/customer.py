@@ -134,7 +134,7 @@ async def write(reception: Reception, sent: Sent, stop: int | None = None) -> No
 
 async def close_file(reception: Reception, sent: Sent) -> None:
     """CLOSE, with what was written."""
-    size = reception.offset
+    size = reception.size
     sent.closes.append(size)
     await reception.settle(SETTLE_S if not sent.final_name else None)
     sent.told(size)

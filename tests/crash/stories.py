@@ -8,7 +8,7 @@ import hashlib
 from unittest import mock
 
 from eft.domain.case import RETENTION, SubStatus
-from eft.domain.digests import PartChecksum, RunningDigest
+from eft.domain.digests import PartCheck, RunningDigest
 from eft.domain.errors import ChecksumMismatch, DigestMismatch, StorageFailed
 from eft.domain.upload import Completeness, Source
 from eft.storage.key_format import Slot
@@ -17,6 +17,7 @@ from eft.transfers import Intent
 from tests.crash.customer import (
     WHO,
     Customer,
+    close_file,
     offer,
     open_file,
     patch,
@@ -85,7 +86,7 @@ async def check_parts(site: Site, customer: Customer) -> None:
     for stop in (100_000, LARGE):
         part = sent.content[reception.offset : stop]
         for damaged in (True, False):
-            reception.expect(PartChecksum("sha1"), hashlib.sha1(part).digest())
+            reception.expect(PartCheck.of("sha1", hashlib.sha1(part).digest()))
             await offer(reception, b"?" + part[1:] if damaged else part)
             try:
                 sent.told(await reception.commit())
@@ -215,6 +216,20 @@ def half_published(size: int) -> Part:
     return part
 
 
+async def put_with_its_head_written_last(site: Site, customer: Customer) -> None:
+    """As sshfs does for a program that comes back to the head of its file. What it writes there is what was there, so that the
+    bytes are right at whatever step it is cut; in another place they would be wrong."""
+    sent = customer.has("a.img", LARGE, Source.SFTP)
+    reception = await open_file(site.first, sent, anew=True)
+    try:
+        await offer(reception, sent.content)
+        await reception.rewrite(200_000, sent.content[200_000:300_000])
+        await reception.rewrite(0, sent.content[:SMALL])
+        await close_file(reception, sent)
+    finally:
+        await reception.release()
+
+
 async def reput(site: Site, customer: Customer) -> None:
     """The file goes on from its stored bytes, whether it settles yet or was published, and is published."""
     (sent,) = customer.files
@@ -329,6 +344,7 @@ STORIES = [
     Story("put of a small file", put_small),
     Story("put of a large file", put_large),
     Story("a put that is cut", cut_put),
+    Story("a put with its head written last", put_with_its_head_written_last),
     Story("a small file resumed while it settles", reput, half_put(2 * SMALL)),
     Story("a large file resumed while it settles", reput, half_put(LARGE)),
     Story("a small file resumed after publication", reput, half_published(2 * SMALL)),
