@@ -24,9 +24,19 @@ class WritableFile:
     The first error stays: every later write gets it too, and a CLOSE after it never settles the file.
     """
 
-    def __init__(self, path: str, reception: Reception, *, append: bool, window_bytes: int, allowance: Allowance) -> None:
+    def __init__(
+        self,
+        path: str,
+        reception: Reception,
+        *,
+        append: bool,
+        window_bytes: int,
+        allowance: Allowance,
+        readable: bool = False,
+    ) -> None:
         self.path = path
         self.reception = reception
+        self.readable = readable
         self.error: EftError | None = None
         self.modified_at: datetime | None = None
         self._append = append
@@ -42,6 +52,22 @@ class WritableFile:
             raise self.error
         try:
             self._write(offset, parts, length)
+        except EftError as error:
+            self.fail(error)
+            raise
+
+    def is_behind(self, offset: int) -> bool:
+        """Whether a WRITE there goes over bytes that the file has already: then it is a `rewrite`."""
+        return not self._append and offset != self.reception.offset and offset < self.reception.size
+
+    async def rewrite(self, offset: int, parts: Parts, length: int) -> None:
+        """Takes one WRITE over bytes that were written before. Raises EftError."""
+        if self.error is not None:
+            raise self.error
+        try:
+            await self.reception.rewrite(offset, b"".join(parts))
+            self._note(length)
+            self._follow(offset + length)
         except EftError as error:
             self.fail(error)
             raise
@@ -64,10 +90,13 @@ class WritableFile:
         for part in parts:
             reception.offer(part)
         self._note(length)
-        position += length
+        self._follow(position + length)
+
+    def _follow(self, position: int) -> None:
+        """What waits at `position` has its turn."""
         while self._window and (more := self._window.follow(position)) is not None:
             for part in more[0]:
-                reception.offer(part)
+                self.reception.offer(part)
             position += more[1]
 
     def _note(self, length: int) -> None:
@@ -93,7 +122,7 @@ class WritableFile:
             return None
         known = self._largest >= FULL_SIZED if self._count > 1 else self._largest in USUAL_SIZES
         full = known and self._last == self._largest
-        return suspicious_s if full and self.reception.offset % self._largest == 0 else ordinary_s
+        return suspicious_s if full and self.reception.size % self._largest == 0 else ordinary_s
 
     async def let_go(self) -> None:
         """Ends the writing without settling. What was received in order is kept. Repeatable, never raises."""

@@ -20,6 +20,7 @@ from eft.sftp_temp.readahead import ReadAhead
 from eft.sftp_temp.reorder import Allowance
 from eft.sftp_temp.replies import Facts
 from eft.sftp_temp.settings import SftpSettings
+from eft.transfers.directory import is_temporary_name
 
 Answer = bytes | Coroutine[Any, Any, bytes]
 
@@ -100,17 +101,25 @@ class Operations:
 
     # Bytes
 
-    def _write(self, request: requests.Write) -> bytes:
+    def _write(self, request: requests.Write) -> Answer:
         file = self._handles.find(request.handle)
         if not isinstance(file, WritableFile):
             raise Invalid("The handle is not open for writing.", "Open the file for writing.")
+        if file.is_behind(request.offset) and request.length:
+            return self._rewrite(request, file)
         file.write(request.offset, request.parts, request.length)
         if file.reception.full:
             self.crowded = file
         return replies.ok(request.id)
 
+    async def _rewrite(self, request: requests.Write, file: WritableFile) -> bytes:
+        await file.rewrite(request.offset, request.parts, request.length)
+        return replies.ok(request.id)
+
     def _read(self, request: requests.Read) -> Answer:
         file = self._handles.get(request.handle)
+        if isinstance(file, WritableFile) and file.readable:
+            return self._read_back(request, file)
         if not isinstance(file, ReadableFile):
             raise Invalid("The handle is not open for reading.", "Open the file for reading.")
         if request.offset >= file.reader.size:
@@ -123,6 +132,16 @@ class Operations:
 
     async def _fetch(self, identifier: bytes, file: ReadableFile, offset: int, length: int) -> bytes:
         return replies.data(identifier, await self._ahead.fetch(file, offset, length))
+
+    async def _read_back(self, request: requests.Read, file: WritableFile) -> bytes:
+        """From a file that is being written: what was received of it is made durable, and read."""
+        await file.reception.commit()
+        content = await self._directory.open_read(self._case, file.path)
+        try:
+            data = await content.read(request.offset, request.offset + min(request.length, replies.TRANSFER_BYTES))
+        finally:
+            content.close()
+        return replies.data(request.id, data) if data else replies.end_of_file(request.id)
 
     async def _fsync(self, request: requests.FSync) -> bytes:
         file = self._handles.get(request.handle)
@@ -164,6 +183,7 @@ class Operations:
             path,
             reception,
             append=bool(flags & requests.FLAG_APPEND),
+            readable=bool(flags & requests.FLAG_READ),
             window_bytes=self._settings.reorder_bytes,
             allowance=self._allowance,
         )
@@ -196,7 +216,7 @@ class Operations:
 
     def _facts_of_handle(self, handle: Handle) -> Facts:
         if isinstance(handle, WritableFile):
-            return Facts(handle.reception.offset, handle.modified_at or self._clock.now())
+            return Facts(handle.reception.size, handle.modified_at or self._clock.now())
         if isinstance(handle, ReadableFile):
             return handle.facts
         return Facts(0, self._clock.now(), directory=True)
@@ -228,6 +248,9 @@ class Operations:
             if file.path == path:
                 return self._set_on_open_file(request.id, file, request.attributes)
         entry = await self._directory.stat(self._case, path)
+        if request.attributes.size == 0 and entry.size and entry.kind == "file":
+            await self._empty(path)
+            return replies.ok(request.id)
         _check_size(request.attributes, entry.size)
         if request.attributes.modified_at is not None and entry.kind == "file":
             await self._directory.touch(self._case, path, _instant(request.attributes.modified_at))
@@ -242,11 +265,17 @@ class Operations:
         return replies.ok(request.id)
 
     def _set_on_open_file(self, identifier: bytes, file: WritableFile, attributes: requests.Attributes) -> bytes:
-        _check_size(attributes, file.reception.offset)
+        _check_size(attributes, file.reception.size)
         if attributes.modified_at is not None:
             file.modified_at = _instant(attributes.modified_at)
             self._directory.touch_upload(file.reception.upload_id, file.modified_at)
         return replies.ok(identifier)
+
+    async def _empty(self, path: str) -> None:
+        """The file is cut to nothing, as by a shell's `>` over sshfs: a new version begins, and the old one is kept."""
+        reception = await self._directory.open_write(self._case, path, self._actor, create=False, truncate=True, exclusive=False)
+        settle_s = self._settings.settle_suspicious_s
+        await reception.settle(None if is_temporary_name(path) else settle_s)
 
     # Names
 

@@ -12,14 +12,18 @@ from eft.domain.actor import Actor
 
 
 class Reception(Protocol):
-    """One upload being written, in order. Offsets in bytes."""
+    """One upload being written, in order unless it is told otherwise. Offsets in bytes."""
 
     @property
     def upload_id(self) -> str: ...
 
     @property
     def offset(self) -> int:
-        """What was received: where the next byte goes."""
+        """Where the next byte goes."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file so far. More than `offset` while earlier bytes are written anew."""
 
     @property
     def full(self) -> bool:

@@ -67,14 +67,21 @@ class FakeReception:
         self.released = False
         self.gate: asyncio.Event | None = None
 
+        self.offset = len(file.data)
+
     @property
-    def offset(self) -> int:
+    def size(self) -> int:
         return len(self.file.data)
 
     def offer(self, data: bytes | memoryview) -> None:
         if self.fail_with is not None:
             raise self.fail_with
-        self.file.data += data
+        self.file.data[self.offset : self.offset + len(data)] = data
+        self.offset += len(data)
+
+    async def rewrite(self, offset: int, data: bytes) -> None:
+        self.offset = offset
+        self.offer(data)
 
     async def ready(self) -> None:
         if self.gate is not None:
