@@ -27,6 +27,7 @@ from eft.http_resumable import tus_headers as tus
 from eft.http_resumable.callers import Callers
 from eft.http_resumable.content import Content, content_response, repr_digest
 from eft.http_resumable.headers import Headers
+from eft.http_resumable.listing import case_listing
 from eft.http_resumable.refusals import Refusal
 from eft.http_resumable.request import Request, RequestBody
 from eft.http_resumable.response import Response, http_date
@@ -35,7 +36,7 @@ from eft.transfers import Intent, Reception, Transfers
 PREFIX: Final = "/files"
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_COLLECTION_METHODS: Final = "OPTIONS, POST"
+_COLLECTION_METHODS: Final = "OPTIONS, GET, POST"
 _UPLOAD_METHODS: Final = "OPTIONS, HEAD, GET, PATCH, DELETE"
 
 
@@ -86,6 +87,8 @@ class TusFiles:
         tus.check_version(method, request.headers)
         call = _Call(request, await self._callers.uploader(request))
         if not upload_id:
+            if method == "GET":
+                return await case_listing(request, self._transfers, call.case_id)
             if method != "POST":
                 raise _not_allowed(_COLLECTION_METHODS)
             return await self._create(call)

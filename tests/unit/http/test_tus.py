@@ -354,7 +354,7 @@ def test_the_method_may_be_overridden(site: TusSite) -> None:
 
 
 def test_methods_that_have_no_meaning_are_refused(site: TusSite) -> None:
-    assert site.ask("GET", "/files").headers["Allow"] == "OPTIONS, POST"
+    assert site.ask("PUT", "/files").headers["Allow"] == "OPTIONS, GET, POST"
     answer = site.ask("PUT", "/files/" + "0" * 32)
     assert (answer.status, answer.headers["Allow"]) == (405, "OPTIONS, HEAD, GET, PATCH, DELETE")
 
