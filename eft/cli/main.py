@@ -6,31 +6,55 @@ from importlib import import_module
 
 import click
 
-from eft.cli.command import Group
-
 COMMANDS = {
     "account": "eft.cli.account",
     "case": "eft.cli.case",
+    "fetch": "eft.cli.fetch",
     "keys": "eft.cli.keys",
     "purge": "eft.cli.purge",
     "regions": "eft.cli.regions",
+    "send": "eft.cli.send",
     "serve": "eft.cli.serve",
     "token": "eft.cli.token",
 }
 """Each command, and the module that has it under the same name. A module is imported when its command is asked for: an
-administrator's command should not wait for a server's imports, nor the supervisor carry them."""
+administrator's command should not wait for a server's imports, nor the supervisor carry them; a customer's install has none."""
+
+OF_CUSTOMERS = frozenset({"send", "fetch"})
+"""What works without the extra `server`."""
 
 
-class _Eft(Group):
+class _Eft(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        try:
+            command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        except ModuleNotFoundError as missing:
+            if cmd_name in OF_CUSTOMERS or (missing.name or "eft").startswith("eft"):
+                raise
+            return _NotInstalled(cmd_name, missing.name or "")
         assert isinstance(command, click.Command)
         return command
+
+
+class _NotInstalled(click.Command):
+    """A command whose libraries are not installed: a customer's install leaves them out."""
+
+    def __init__(self, name: str, missing: str) -> None:
+        super().__init__(
+            name, help=f"Needs eft[server] ({missing} is not installed).", context_settings={"ignore_unknown_options": True}
+        )
+        self.params.append(click.Argument(["words"], nargs=-1, type=click.UNPROCESSED))
+
+    def invoke(self, ctx: click.Context) -> None:
+        click.echo(
+            f"eft: `eft {self.name}` is for gateways and needs more than a customer's install. Install eft[server].", err=True
+        )
+        ctx.exit(1)
 
 
 @click.command(cls=_Eft)
