@@ -28,14 +28,15 @@ from eft.domain.clock import Clock
 from eft.domain.errors import KeyUnavailable, Purged, UnsafeSetting
 from eft.http_resumable.asgi import AsgiMount
 from eft.http_resumable.callers import Callers
+from eft.http_resumable.files import Files
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.limits import Limits
+from eft.http_resumable.locations import PREFIX
 from eft.http_resumable.page_cookies import PageCookie
 from eft.http_resumable.page_routes import page_routes
 from eft.http_resumable.proxies import Proxies
 from eft.http_resumable.rates import CountedCallers, RateLimits, Rates
 from eft.http_resumable.server import HttpServer, open_as_many_files_as_allowed, tls_context
-from eft.http_resumable.tus import PREFIX, TusFiles
 from eft.observability import Metrics, SystemClock
 from eft.retention.ports import CaseSystem
 from eft.retention.purge import Purge, PurgeReport
@@ -265,7 +266,7 @@ class Gateway:
                     region=config.region,
                     portal_url=config.portal_url,
                 ),
-                PREFIX: TusFiles(
+                PREFIX: Files(
                     self._transfers,
                     callers=CountedCallers(callers, rates),
                     max_size=_mib(config.limits.upload_mib),

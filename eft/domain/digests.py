@@ -6,7 +6,7 @@ from there. hashlib cannot do that; libcrypto's own SHA-256 context can, and is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import ctypes
 import ctypes.util
 import hashlib
@@ -286,3 +286,56 @@ class PartChecksum:
     def matches(self, expected: bytes) -> bool:
         """Whether what has come has this checksum; compared in constant time. A wrong length never matches."""
         return hmac.compare_digest(self._state.digest(), expected)
+
+
+class PartCheck:
+    """What one part is to be: one or several checksums, told before it or, after `expect_later`, when it has come.
+
+    `update` takes the part's bytes in order. Of a checksum that is told later nobody knows the algorithm yet, so that each one
+    is counted.
+    """
+
+    __slots__ = ("_counted", "_expected", "_later", "_told")
+
+    def __init__(self) -> None:
+        self._counted: dict[str, PartChecksum] = {}
+        self._expected: list[tuple[str, bytes]] = []
+        self._later: frozenset[str] = frozenset()
+        self._told = False
+
+    @classmethod
+    def of(cls, algorithm: str, expected: bytes) -> PartCheck:
+        """One checksum. Raises ChecksumUnknown."""
+        check = cls()
+        check.expect(algorithm, expected)
+        return check
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to check."""
+        return bool(self._expected or self._later)
+
+    def expect(self, algorithm: str, expected: bytes) -> None:
+        """The part is to have this checksum, the raw digest. Raises ChecksumUnknown, also for one that was not counted."""
+        if self._later:
+            if algorithm not in self._later:
+                raise ChecksumUnknown
+            self._told = True
+        elif algorithm not in self._counted:
+            self._counted[algorithm] = PartChecksum(algorithm)
+        self._expected.append((algorithm, expected))
+
+    def expect_later(self, algorithms: Iterable[str]) -> None:
+        """One more `expect` follows when the part has come, with one of these algorithms; without it the part is wrong."""
+        self._later = self._later.union(algorithms)
+        for algorithm in self._later:
+            self._counted.setdefault(algorithm, PartChecksum(algorithm))
+
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        for checksum in self._counted.values():
+            checksum.update(data)
+
+    def holds(self) -> bool:
+        """Whether what has come is what was expected; compared in constant time."""
+        return (self._told or not self._later) and all(
+            self._counted[algorithm].matches(expected) for algorithm, expected in self._expected
+        )

@@ -61,3 +61,9 @@ class Stopping(Refusal):
 def malformed(detail: str) -> Refusal:
     """A message whose framing is wrong or ambiguous (RFC 9112 §11): answered with 400, and the connection closed."""
     return Refusal(400, "malformed-request", detail, close=True)
+
+
+def not_allowed(allowed: str) -> Refusal:
+    """`allowed`: the methods that the address has, as the field Allow lists them."""
+    detail = "That method is not for this address."
+    return Refusal(405, "method-not-allowed", detail, f"Use one of {allowed}.", headers={"Allow": allowed})

@@ -9,13 +9,21 @@ import re
 import secrets
 from typing import Final
 
-from eft.domain.digests import PartChecksum, parse_sha256
-from eft.domain.errors import Invalid, LengthInvalid, MetadataInvalid
+from eft.domain.digests import parse_sha256
+from eft.domain.errors import DigestInvalid, Invalid, LengthInvalid, MetadataInvalid
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.refusals import Refusal
 
 VERSION: Final = "1.0.0"
-EXTENSIONS: Final = ("creation", "creation-with-upload", "creation-defer-length", "termination", "expiration", "checksum")
+EXTENSIONS: Final = (
+    "creation",
+    "creation-with-upload",
+    "creation-defer-length",
+    "termination",
+    "expiration",
+    "checksum",
+    "checksum-trailer",
+)
 PART_TYPE: Final = "application/offset+octet-stream"
 METADATA_BYTES: Final = 8 * 1024
 
@@ -57,22 +65,6 @@ def check_version(method: str, headers: Headers) -> None:
     )
 
 
-def check_body_is_plain(headers: Headers) -> None:
-    """Raises Refusal for a body that is not the file's bytes as they are, or that announces a checksum after itself."""
-    if any(coding != "identity" for coding in headers.tokens("Content-Encoding")):
-        raise Refusal(
-            415, "content-encoding", "A part is sent as it is, without Content-Encoding.", "Send the bytes uncompressed."
-        )
-    if "upload-checksum" in headers.tokens("Trailer"):
-        raise _trailer_checksum()
-
-
-def check_trailers(trailers: Headers) -> None:
-    """Raises Refusal for a checksum that came after the body: it is not checked here, so it must not be passed over."""
-    if "Upload-Checksum" in trailers:
-        raise _trailer_checksum()
-
-
 def check_part_type(headers: Headers) -> None:
     """Raises Refusal (415) where a part is not of the type that tus gives it."""
     said = (headers.get("Content-Type") or "").partition(";")[0].strip().lower()
@@ -107,20 +99,11 @@ def creation_length(headers: Headers) -> int | None:
     return length
 
 
-def part_checksum(headers: Headers) -> tuple[PartChecksum, bytes] | None:
-    """The checksum to be counted and what it should be; None where none is declared. Raises Invalid, ChecksumUnknown."""
-    said = headers.get_all("Upload-Checksum")
-    if not said:
-        return None
-    algorithm, _, encoded = said[0].partition(" ")
-    checksum = PartChecksum(algorithm)
-    try:
-        expected = b64decode(encoded.strip(), validate=True)
-    except binascii.Error:
-        expected = b""
-    if not expected or len(said) > 1:
-        raise Invalid("Upload-Checksum is not one algorithm and one Base64 value.", "Send, for example, `sha1 BASE64`.")
-    return checksum, expected
+def one_digest(said: str | None, also_said: str | None) -> str | None:
+    """The whole file's SHA-256, which may be declared in two places. Raises DigestInvalid where they differ."""
+    if said is not None and also_said is not None and said != also_said:
+        raise DigestInvalid("The file's digest is declared twice, and differently.", "Declare it once.")
+    return said or also_said
 
 
 def metadata_of(headers: Headers) -> Metadata:
@@ -167,12 +150,3 @@ def _number(headers: Headers, name: str) -> int | None:
     if len(said) > 1 or not _NUMBER.fullmatch(said[0]):
         raise Invalid(f"{name} is not one number of bytes.", "Send it once, in decimal digits.")
     return int(said[0])
-
-
-def _trailer_checksum() -> Refusal:
-    return Refusal(
-        400,
-        "trailer-checksum",
-        "A checksum in a trailer is not supported; it would not be checked.",
-        "Send Upload-Checksum as a header, before the body.",
-    )

@@ -21,7 +21,7 @@ import logging
 
 from eft.db.engine import Connection
 from eft.domain.case import Case
-from eft.domain.digests import PartChecksum, RunningDigest
+from eft.domain.digests import PartCheck, RunningDigest
 from eft.domain.errors import ChecksumMismatch, EftError, LengthInvalid, StorageFailed, StorageFull, WriterDisplaced
 from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.ports import SegmentId, SegmentWriter
@@ -68,8 +68,7 @@ class Hold:
         self._pending_bytes = len(inherited)
         self._moving = 0
         self._committed_at = resources.clock.monotonic()
-        self._checksum: PartChecksum | None = None
-        self._expected = b""
+        self._check: PartCheck | None = None
         self._lane = asyncio.Lock()
         self._drainer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -115,11 +114,11 @@ class Hold:
     @property
     def has_checksum(self) -> bool:
         """Whether a part with a checksum is under way."""
-        return self._checksum is not None
+        return self._check is not None
 
-    def expect(self, checksum: PartChecksum | None, expected: bytes = b"") -> None:
-        """A part begins. With a checksum nothing is committed before it was seen to be `expected`."""
-        self._checksum, self._expected = checksum, expected
+    def expect(self, check: PartCheck | None) -> None:
+        """A part begins. With a check nothing is committed before it was seen to hold."""
+        self._check = check
 
     def offer(self, data: bytes | memoryview) -> None:
         """Takes `data`, at once and without waiting. Raises what went wrong earlier, and LengthInvalid past the length."""
@@ -199,10 +198,10 @@ class Hold:
         Raises ChecksumMismatch; then the part is gone.
         """
         content = b"".join(self._pending)
-        checksum, self._checksum = self._checksum, None
-        if checksum is not None:
-            checksum.update(content[len(self._inherited) :])
-            if not checksum.matches(self._expected):
+        check, self._check = self._check, None
+        if check is not None:
+            check.update(content[len(self._inherited) :])
+            if not check.holds():
                 self._forget_pending()
                 raise ChecksumMismatch
         return content
@@ -245,7 +244,7 @@ class Hold:
             async with self._lane:
                 while self._pending_bytes >= BATCH and self.failure is None:
                     await self._store_batch()
-                    if self._checksum is None and self._commit_is_due():
+                    if self._check is None and self._commit_is_due():
                         await self._make_durable()
         except EftError as error:
             self._fail(error)
@@ -266,13 +265,13 @@ class Hold:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if self._drainer is None and self.failure is None and self._checksum is None and self.offset > self.durable:
+        if self._drainer is None and self.failure is None and self._check is None and self.offset > self.durable:
             self._drainer = asyncio.get_running_loop().create_task(self._commit_on_time())
 
     async def _commit_on_time(self) -> None:
         try:
             async with self._lane:
-                if self._checksum is None and self.failure is None:
+                if self._check is None and self.failure is None:
                     await self._flush()
                     await self._make_durable()
         except EftError as error:
@@ -321,18 +320,18 @@ class Hold:
         for part in parts:
             if self.digest is not None:
                 self.digest.update(part)
-            if self._checksum is not None and part is not self._inherited:
-                self._checksum.update(part)
+            if self._check is not None and part is not self._inherited:
+                self._check.update(part)
         self._writer.append(parts)
 
     async def _verify_part(self) -> None:
-        checksum, self._checksum = self._checksum, None
-        if checksum is not None and not checksum.matches(self._expected):
+        check, self._check = self._check, None
+        if check is not None and not check.holds():
             await self._roll_back()
             raise ChecksumMismatch
 
     async def _roll_back(self) -> None:
-        self._checksum = None
+        self._check = None
         if self._writer is not None:
             await self._r.run(self._writer.rollback)
         self.digest = self._durable_digest.copy() if self._durable_digest is not None else None

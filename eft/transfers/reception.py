@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from eft.domain.attachment import Attachment
-from eft.domain.digests import PartChecksum
+from eft.domain.digests import PartCheck
 from eft.domain.errors import DigestMismatch, EftError, WriterDisplaced
 from eft.domain.upload import Completeness
 from eft.transfers.hold import Hold
@@ -63,10 +63,10 @@ class Reception:
         """Whether to wait for `ready` before offering more."""
         return self._hold.full
 
-    def expect(self, checksum: PartChecksum | None, expected: bytes = b"") -> None:
-        """A part begins. With a checksum nothing of it is committed before it was seen to be `expected`, the raw digest."""
+    def expect(self, check: PartCheck | None) -> None:
+        """A part begins. With a check nothing of it is committed before it was seen to hold."""
         self._check()
-        self._hold.expect(checksum, expected)
+        self._hold.expect(check)
 
     def allow(self, allowance: Allowance | None) -> None:
         """From now on `offer` raises CaseFull past it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 import logging
 import re
 import secrets
@@ -51,6 +52,10 @@ class Transfers:
     async def tick(self) -> None:
         """What time brings: settled files are published, resting ones expire, dead writers' uploads are recovered."""
         await self._jobs.tick()
+
+    def now(self) -> datetime:
+        """What the clock says: `expires_at` of an upload is in its time."""
+        return self._r.clock.now()
 
     # Taking in.
 

@@ -9,7 +9,7 @@ import hashlib
 import pytest
 
 from eft.domain.attachment import AttachmentState
-from eft.domain.digests import PartChecksum
+from eft.domain.digests import PartCheck
 from eft.domain.errors import (
     AlreadyFinished,
     CaseClosed,
@@ -161,14 +161,14 @@ async def test_a_damaged_part_changes_nothing(site: Site, noise: Noise) -> None:
     reception = await transfers.take(upload.id, case_id="C-1")
     reception.offer(content[:70_000])
     await reception.commit()
-    reception.expect(PartChecksum("sha1"), b"\x00" * 20)
+    reception.expect(PartCheck.of("sha1", b"\x00" * 20))
     reception.offer(content[70_000:])
     while reception.full:
         await reception.ready()
     with pytest.raises(ChecksumMismatch):
         await reception.commit()
     assert reception.offset == reception.durable == 70_000
-    reception.expect(PartChecksum("sha1"), hashlib.sha1(content[70_000:]).digest())
+    reception.expect(PartCheck.of("sha1", hashlib.sha1(content[70_000:]).digest()))
     reception.offer(content[70_000:])
     attachment = await reception.finish(Completeness.DECLARED)
     assert attachment.sha256 == hashlib.sha256(content).hexdigest()
@@ -179,7 +179,7 @@ async def test_a_part_with_a_checksum_that_is_cut_leaves_the_offset(site: Site, 
     transfers = await site.worker(commit_bytes=MIB)
     upload = await transfers.register("C-1", intent(length=9 * MIB))
     reception = await transfers.take(upload.id, case_id="C-1")
-    reception.expect(PartChecksum("sha256"), hashlib.sha256(noise(9 * MIB)).digest())
+    reception.expect(PartCheck.of("sha256", hashlib.sha256(noise(9 * MIB)).digest()))
     for _ in range(6):
         reception.offer(noise(MIB))
         await reception.ready()

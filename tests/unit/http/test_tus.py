@@ -26,7 +26,7 @@ def test_options_lists_what_there_is_and_needs_no_token(site: TusSite) -> None:
         assert answer.status == 204
         assert answer.headers["Tus-Version"] == "1.0.0"
         assert answer.headers["Tus-Extension"] == (
-            "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum"
+            "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum,checksum-trailer"
         )
         assert answer.headers["Tus-Checksum-Algorithm"] == "sha1,sha256,sha512,md5,crc32"
         assert "Tus-Max-Size" not in answer.headers
@@ -99,7 +99,7 @@ def test_an_append_at_a_wrong_offset_changes_nothing(site: TusSite) -> None:
         ({"Upload-Checksum": "sha3 abcd"}, 400, "checksum-algorithm-unknown"),
         ({"Upload-Checksum": "sha1"}, 400, "invalid-request"),
         ({"Upload-Checksum": "sha1 ***"}, 400, "invalid-request"),
-        ({"Trailer": "Upload-Checksum"}, 400, "trailer-checksum"),
+        ({"Trailer": "Upload-Checksum"}, 400, "trailer-impossible"),
         ({"X-HTTP-Method-Override": "BREW"}, 400, "method-override-invalid"),
     ],
 )

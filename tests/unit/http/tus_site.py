@@ -13,11 +13,11 @@ from typing import Any
 
 from eft.domain.upload import Source
 from eft.http_resumable.callers import Callers
+from eft.http_resumable.files import Files
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.limits import Limits
 from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response
-from eft.http_resumable.tus import TusFiles
 from tests.fixtures.services import STAFF, Services, running_services
 from tests.fixtures.tls import Certificates, Peer, RunningServer, running_server
 
@@ -57,7 +57,7 @@ class Told:
 class TusSite:
     """A gateway's `/files`, with a case and an upload token for it."""
 
-    def __init__(self, server: RunningServer, services: Services, files: TusFiles) -> None:
+    def __init__(self, server: RunningServer, services: Services, files: Files) -> None:
         self.server = server
         self.services = services
         self.files = files
@@ -135,7 +135,7 @@ def tus_site(directory: Path, certificates: Certificates, **options: Any) -> Ite
         scope = running_services(directory)
         services = server.run(scope.__aenter__())
         try:
-            tus = TusFiles(services.transfers, callers=Callers(services.tokens.authenticate), **options)
+            tus = Files(services.transfers, callers=Callers(services.tokens.authenticate), **options)
             files.append(Gate({"/files": tus}, allowed_hosts=["localhost"], cors_origins=["https://portal.example:8440"]))
             yield TusSite(server, services, tus)
         finally:

@@ -1,0 +1,204 @@
+"""draft-ietf-httpbis-resumable-upload on `/files`, in the interop versions of `draft_versions.py`.
+
+An upload is the same upload whichever protocol began it: each request is answered in the one that it speaks itself.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from email.message import Message
+from functools import partial
+from typing import Final
+
+from eft.domain.errors import AlreadyFinished, DigestMismatch, Invalid, LengthInvalid
+from eft.domain.upload import Upload, UploadState
+from eft.http_resumable import tus_headers as tus
+from eft.http_resumable.content import repr_digest
+from eft.http_resumable.digest_fields import whole_sha256
+from eft.http_resumable.draft_versions import INTEROP, NEWEST, PART_TYPE, DraftVersion, integer, version_of
+from eft.http_resumable.headers import Headers
+from eft.http_resumable.locations import location
+from eft.http_resumable.part_checks import check_of
+from eft.http_resumable.receiving import Call, Part, Received, Receiving
+from eft.http_resumable.refusals import Refusal, not_allowed
+from eft.http_resumable.request import Request
+from eft.http_resumable.response import Response
+from eft.transfers import Intent, Transfers
+
+_COLLECTION_METHODS: Final = "OPTIONS, GET, POST, PUT"
+_UPLOAD_METHODS: Final = "OPTIONS, HEAD, GET, PATCH, DELETE"
+
+
+def speaks_draft(headers: Headers) -> bool:
+    """Whether a request speaks the draft: it has one of its fields, and is none of tus."""
+    if "Tus-Resumable" in headers:
+        return False
+    return any(name in headers for name in (INTEROP, "Upload-Complete", "Upload-Incomplete")) or _is_part(headers)
+
+
+class Draft:
+    """Answers in the draft. The request's sender was looked at before."""
+
+    def __init__(self, transfers: Transfers, receiving: Receiving) -> None:
+        self._transfers = transfers
+        self._receiving = receiving
+
+    def options(self) -> Headers:
+        """What OPTIONS tells of the draft."""
+        headers = DraftVersion(NEWEST, False).limits(self._receiving.max_size)
+        headers.add("Accept-Patch", f"{tus.PART_TYPE}, {PART_TYPE}")
+        headers.add("Want-Content-Digest", "sha-256=10, sha-512=5")
+        headers.add("Want-Repr-Digest", "sha-256=10")
+        return headers
+
+    async def answer(self, call: Call, method: str, upload_id: str) -> Response:
+        """`upload_id` is empty for `/files` itself. Raises Refusal and every EftError of the receive path."""
+        version = version_of(call.request.headers)
+        if not upload_id:
+            if method not in ("POST", "PUT"):
+                raise not_allowed(_COLLECTION_METHODS)
+            return await self._create(call, version)
+        if method == "HEAD":
+            return await self._head(call, upload_id, version)
+        if method == "PATCH":
+            return await self._patch(call, upload_id, version)
+        if method == "DELETE":
+            await self._transfers.terminate(upload_id, case_id=call.case_id, actor=call.actor)
+            return Response(204)
+        raise not_allowed(_UPLOAD_METHODS)
+
+    async def _create(self, call: Call, version: DraftVersion) -> Response:
+        """§Upload Creation. The upload is known, and announced, before a byte of the body is taken."""
+        request = call.request
+        completes = version.completes(request.headers) is not False
+        metadata = _metadata_of(request)
+        intent = Intent(
+            name=metadata.name,
+            source=call.principal.source,
+            actor=call.actor,
+            length=_length(request, 0, completes),
+            sha256=tus.one_digest(metadata.sha256, whole_sha256(request.headers)),
+            metadata=metadata.text,
+        )
+        check_of(request)
+        upload = await self._receiving.register(call, intent)
+        if version.declared:
+            limits = version.limits(self._receiving.max_size, upload.expires_at, upload.created_at)
+            request.inform(104, (location(upload.id), *limits, _interop(version)))
+        part = Part(ends=completes, progress=partial(_tell_progress, request, version))
+        received = await self._receiving.append(call, upload.id, 0, part)
+        response = Response(201, self._told(received, version))
+        response.headers.add(*location(upload.id))
+        return response
+
+    async def _patch(self, call: Call, upload_id: str, version: DraftVersion) -> Response:
+        """§Upload Append."""
+        request = call.request
+        if version.wants_part_type and not _is_part(request.headers):
+            raise Refusal(415, "content-type", "The body is no part of an upload.", f"Send Content-Type: {PART_TYPE}.")
+        offset = integer(request.headers, "Upload-Offset")
+        if offset is None:
+            raise Invalid("Upload-Offset is missing, or no number of bytes.", "Send the offset that HEAD tells.")
+        completes = version.completes(request.headers)
+        if completes is None:
+            if version.number != 3:
+                raise Invalid("Upload-Complete is missing.", "Send Upload-Complete: ?1 with the last part, ?0 before.")
+            completes = True
+        part = Part(
+            length=_length(request, offset, completes), ends=completes, progress=partial(_tell_progress, request, version)
+        )
+        try:
+            received = await self._receiving.append(call, upload_id, offset, part)
+        except AlreadyFinished:
+            return await self._told_again(call, upload_id, offset, completes, version)
+        status = version.unfinished_status if not received.finished else 201 if version.number <= 6 else 200
+        return Response(status, self._told(received, version))
+
+    async def _told_again(self, call: Call, upload_id: str, offset: int, completes: bool, version: DraftVersion) -> Response:
+        """The answer that finished the upload, once more, for a client that lost it. Raises AlreadyFinished where the request
+        means anything else."""
+        upload = await self._transfers.progress(upload_id, case_id=call.case_id)
+        if not completes or call.request.content_length != 0 or offset != upload.offset:
+            raise AlreadyFinished
+        received = Received(
+            upload_id=upload_id, offset=upload.offset, finished=True, expires_at=upload.expires_at, sha256=upload.sha256
+        )
+        return Response(201 if version.number <= 6 else 200, self._told(received, version))
+
+    async def _head(self, call: Call, upload_id: str, version: DraftVersion) -> Response:
+        """§Offset Retrieval."""
+        upload = await self._transfers.progress(upload_id, case_id=call.case_id)
+        if upload.state is UploadState.REFUSED:
+            raise DigestMismatch(upload.declared_sha256 or "", upload.sha256 or "")
+        return Response(204, self._state_of(upload, version))
+
+    def _state_of(self, upload: Upload, version: DraftVersion) -> Headers:
+        finished = upload.state is UploadState.PUBLISHED
+        headers = Headers((("Upload-Offset", str(upload.offset)), version.completeness(finished), ("Cache-Control", "no-store")))
+        length = upload.offset if finished else upload.length
+        if length is not None:
+            headers.add("Upload-Length", str(length))
+        if upload.metadata:
+            headers.add("Upload-Metadata", upload.metadata)
+        if finished and upload.sha256 is not None:
+            headers.add("Repr-Digest", repr_digest(upload.sha256))
+        for name, value in version.limits(
+            self._receiving.max_size, None if finished else upload.expires_at, self._transfers.now()
+        ):
+            headers.add(name, value)
+        return headers
+
+    def _told(self, received: Received, version: DraftVersion) -> Headers:
+        headers = Headers((("Upload-Offset", str(received.offset)), version.completeness(received.finished)))
+        if received.sha256 is not None:
+            headers.add("Repr-Digest", repr_digest(received.sha256))
+        if not received.finished:
+            for name, value in version.limits(self._receiving.max_size, received.expires_at, self._transfers.now()):
+                headers.add(name, value)
+        return headers
+
+
+def _is_part(headers: Headers) -> bool:
+    return (headers.get("Content-Type") or "").partition(";")[0].strip().lower() == PART_TYPE
+
+
+def _interop(version: DraftVersion) -> tuple[str, str]:
+    return INTEROP, str(version.number)
+
+
+def _tell_progress(request: Request, version: DraftVersion, durable: int) -> None:
+    if version.tells_progress:
+        request.inform(104, (("Upload-Offset", str(durable)), _interop(version)))
+
+
+def _length(request: Request, offset: int, completes: bool) -> int | None:
+    """§Length: what Upload-Length says, or where the last body ends. Raises LengthInvalid where they differ."""
+    said = integer(request.headers, "Upload-Length")
+    if not completes or request.content_length is None:
+        return said
+    ends_at = offset + request.content_length
+    if said not in (None, ends_at):
+        raise LengthInvalid(
+            f"Upload-Length says {said} bytes, and the last part ends at {ends_at}.", "Send one length, the whole file's."
+        )
+    return ends_at
+
+
+def _metadata_of(request: Request) -> tus.Metadata:
+    """The draft leaves a file's name to the request itself: Content-Disposition, a `filename` in the query, or what tus clients
+    send in this protocol too. Raises MetadataInvalid, Refusal."""
+    if "Upload-Metadata" in request.headers:
+        return tus.metadata_of(request.headers)
+    name = _disposed_name(request.headers) or request.query.get("filename", [""])[0]
+    kind = (request.headers.get("Content-Type") or "").partition(";")[0].strip()
+    pairs = {"filename": name, "filetype": "" if kind == PART_TYPE else kind}
+    text = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in pairs.items() if value)
+    return tus.metadata_of(Headers((("Upload-Metadata", text),)))
+
+
+def _disposed_name(headers: Headers) -> str:
+    """The last component of the name in Content-Disposition (RFC 6266 §4.3), empty without one."""
+    message = Message()
+    message["Content-Disposition"] = headers.get("Content-Disposition") or "attachment"
+    name = message.get_filename("")
+    return name.replace("\\", "/").rpartition("/")[2]

@@ -1,0 +1,97 @@
+"""The handler of `/files` and `/files/ID`: tells which protocol a request speaks, and who sends it."""
+
+from __future__ import annotations
+
+import re
+
+from eft.domain.attachment import AttachmentState
+from eft.domain.errors import EftError, NotFound, Purged, WriterDisplaced
+from eft.domain.upload import UploadState
+from eft.http_resumable import problems
+from eft.http_resumable import tus_headers as tus
+from eft.http_resumable.callers import Callers
+from eft.http_resumable.content import Content, content_response
+from eft.http_resumable.draft import Draft, speaks_draft
+from eft.http_resumable.draft_problems import draft_problem
+from eft.http_resumable.gate import check_body_is_plain
+from eft.http_resumable.listing import case_listing
+from eft.http_resumable.locations import PREFIX
+from eft.http_resumable.receiving import Call, Receiving
+from eft.http_resumable.refusals import Refusal
+from eft.http_resumable.request import Request
+from eft.http_resumable.response import Response
+from eft.http_resumable.tus import Tus
+from eft.transfers import Transfers
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Files:
+    """See the module. A request with `Tus-Resumable` speaks tus, one with the draft's fields speaks the draft, and a plain GET
+    needs neither.
+
+    `callers` tell whom a request is from, before any byte of its body is read.
+    `max_size`: bytes of the largest upload, None for no limit.
+    """
+
+    def __init__(self, transfers: Transfers, *, callers: Callers, max_size: int | None = None) -> None:
+        self._transfers = transfers
+        self._callers = callers
+        receiving = Receiving(transfers, max_size)
+        self._tus = Tus(transfers, receiving)
+        self._draft = Draft(transfers, receiving)
+
+    async def __call__(self, request: Request) -> Response:
+        in_draft = speaks_draft(request.headers)
+        try:
+            response = await self._answer(request, in_draft)
+        except (EftError, Refusal) as refused:
+            response = draft_problem(refused, request.headers) if in_draft else problems.answer(refused)
+            # Whoever was displaced may be half of a connection: nothing that still comes over it is worth waiting for.
+            response.close = response.close or isinstance(refused, WriterDisplaced)
+        if not in_draft:
+            response.headers.set_default("Tus-Resumable", tus.VERSION)
+        return response
+
+    async def _answer(self, request: Request, in_draft: bool) -> Response:
+        method = request.method if in_draft else tus.method_of(request.method, request.headers)
+        upload_id = request.path.removeprefix(PREFIX).removeprefix("/")
+        if method == "OPTIONS":
+            return self._options()
+        if not in_draft:
+            tus.check_version(method, request.headers)
+        call = Call(request, await self._callers.uploader(request))
+        check_body_is_plain(request.headers)
+        if upload_id and not _ID.fullmatch(upload_id):
+            raise NotFound
+        if method == "GET":
+            if not upload_id:
+                return await case_listing(request, self._transfers, call.case_id)
+            return await self._get(call, upload_id, in_draft)
+        return await (self._draft if in_draft else self._tus).answer(call, method, upload_id)
+
+    def _options(self) -> Response:
+        """Answers whoever asks, in both protocols at once: a client that asks does not know yet what it will speak."""
+        headers = self._tus.options()
+        for name, value in self._draft.options():
+            headers.add(name, value)
+        return Response(204, headers)
+
+    async def _get(self, call: Call, upload_id: str, in_draft: bool) -> Response:
+        upload = await self._transfers.upload(upload_id, case_id=call.case_id)
+        if upload.state is UploadState.EXPIRED:
+            upload = await self._transfers.progress(upload_id, case_id=call.case_id)
+        if upload.state is not UploadState.PUBLISHED:
+            if in_draft:
+                return await self._draft.answer(call, "HEAD", upload_id)
+            return Response(204, (("Upload-Offset", str(upload.offset)),))
+        attachment = await self._transfers.attachment(upload_id, case_id=call.case_id)
+        if attachment.state is not AttachmentState.AVAILABLE:
+            raise Purged(attachment.gone_at)
+        content = Content(
+            name=attachment.name,
+            size=attachment.size,
+            sha256=attachment.sha256,
+            read=lambda start, stop: self._transfers.read(attachment, start, stop),
+        )
+        return await content_response(call.request, content)

@@ -1,0 +1,69 @@
+"""What a request says of its own body's checksum, before the body or in a trailer, as the check that the part has to pass."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+import binascii
+from typing import Final
+
+from eft.domain.digests import PART_CHECKSUMS, PartCheck
+from eft.domain.errors import Invalid
+from eft.http_resumable.digest_fields import CONTENT_ALGORITHMS, content_digests
+from eft.http_resumable.headers import Headers
+from eft.http_resumable.refusals import Refusal
+from eft.http_resumable.request import Request
+
+_TRAILERS: Final = {"Upload-Checksum": PART_CHECKSUMS, "Content-Digest": tuple(CONTENT_ALGORITHMS.values())}
+"""Checksums that may come after the body, and the algorithms that each may name."""
+
+
+def check_of(request: Request) -> PartCheck:
+    """What the header fields declare and announce. Raises ChecksumUnknown, Invalid, Refusal."""
+    check = PartCheck()
+    _expect(check, request.headers)
+    for name in _announced(request.headers):
+        if request.content_length is not None:
+            raise Refusal(400, "trailer-impossible", f"{name} is announced as a trailer, but the body is not chunked.")
+        check.expect_later(_TRAILERS[name])
+    return check
+
+
+def check_trailers(request: Request, check: PartCheck) -> None:
+    """To be called when the body has come: what its trailers declare is expected from here on.
+
+    Raises ChecksumUnknown, Invalid; Refusal for a checksum that was announced and did not come, or that nobody announced:
+    then part of the body may be kept already, and the checksum must not be passed over.
+    """
+    trailers, announced = request.body.trailers, _announced(request.headers)
+    for name in _TRAILERS:
+        if (name in trailers) != (name in announced):
+            what = "was announced as a trailer and did not come" if name in announced else "came in a trailer unannounced"
+            remedy = f"Announce it with `Trailer: {name}` before the body, and send it after the last chunk."
+            raise Refusal(400, "trailer-checksum", f"{name} {what}.", remedy)
+    if announced:
+        _expect(check, trailers)
+
+
+def _announced(headers: Headers) -> list[str]:
+    named = headers.tokens("Trailer")
+    return [name for name in _TRAILERS if name.lower() in named]
+
+
+def _expect(check: PartCheck, headers: Headers) -> None:
+    for algorithm, digest in (*_upload_checksum(headers), *content_digests(headers)):
+        check.expect(algorithm, digest)
+
+
+def _upload_checksum(headers: Headers) -> list[tuple[str, bytes]]:
+    """Tus 1.0.0 §checksum: one algorithm and the digest in Base64."""
+    said = headers.get_all("Upload-Checksum")
+    if not said:
+        return []
+    algorithm, _, encoded = said[0].partition(" ")
+    try:
+        expected = b64decode(encoded.strip(), validate=True)
+    except binascii.Error:
+        expected = b""
+    if algorithm in PART_CHECKSUMS and (not expected or len(said) > 1):
+        raise Invalid("Upload-Checksum is not one algorithm and one Base64 value.", "Send, for example, `sha1 BASE64`.")
+    return [(algorithm, expected)]

@@ -1,0 +1,165 @@
+"""One request's body is taken in at an offset: what every protocol of `/files` comes down to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from eft.accounts.tokens import UploadPrincipal
+from eft.domain.actor import Actor
+from eft.domain.digests import PartCheck
+from eft.domain.errors import LengthInvalid, OffsetMismatch, TooLarge, WriterDisplaced
+from eft.domain.upload import Completeness, Upload
+from eft.http_resumable.part_checks import check_of, check_trailers
+from eft.http_resumable.request import Request, RequestBody
+from eft.transfers import Intent, Reception, Transfers
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, and who makes it."""
+
+    request: Request
+    principal: UploadPrincipal
+
+    @property
+    def case_id(self) -> str:
+        return self.principal.case_id
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.principal.name, self.request.peer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a request says of the body that it brings. `length`: bytes of the whole file, where this request tells it. `ends`:
+    whether the file ends with this body; None: it does where its length is reached. `progress` is told what has become durable
+    while the body still comes."""
+
+    length: int | None = None
+    ends: bool | None = None
+    progress: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What became of it: the durable offset, and the digest in hex of a file that was finished and published."""
+
+    upload_id: str
+    offset: int
+    finished: bool
+    expires_at: datetime
+    sha256: str | None = None
+
+
+class Receiving:
+    """`max_size`: bytes of the largest upload, None for no limit."""
+
+    def __init__(self, transfers: Transfers, max_size: int | None) -> None:
+        self._transfers = transfers
+        self.max_size = max_size
+
+    def check_size(self, length: int | None) -> None:
+        """Raises TooLarge."""
+        if self.max_size is not None and (length or 0) > self.max_size:
+            raise TooLarge(self.max_size, "upload")
+
+    async def register(self, call: Call, intent: Intent) -> Upload:
+        """A new upload without a byte. Raises what `Transfers.register` raises."""
+        self.check_size(intent.length)
+        return await self._transfers.register(call.case_id, intent)
+
+    async def create(self, call: Call, intent: Intent, part: Part) -> Received:
+        """A new upload that begins with the request's body. Raises what `append` raises; then nothing was begun, unless
+        part of the body became durable."""
+        self.check_size(intent.length)
+        check = check_of(call.request)
+        _check_fits(call.request, 0, intent.length)
+        reception = await self._transfers.begin(call.case_id, intent)
+        try:
+            await self._receive(call.request, reception, check, part)
+            if reception.offset or intent.length == 0 or part.ends:
+                return await self._end_part(reception, part)
+            await reception.release()
+        finally:
+            await reception.release()
+        # Nothing came, so nothing was begun: the upload is only made known.
+        upload = await self._transfers.register(call.case_id, intent)
+        return Received(upload_id=upload.id, offset=0, finished=False, expires_at=upload.expires_at)
+
+    async def append(self, call: Call, upload_id: str, offset: int, part: Part) -> Received:
+        """The body is the file's bytes from `offset` on.
+
+        Raises OffsetMismatch, LengthInvalid, TooLarge, ChecksumUnknown, ChecksumMismatch, Refusal, Disconnected, WriterDisplaced
+        and what taking an upload raises. What came before is kept, except of a part with a checksum.
+        """
+        self.check_size(part.length)
+        check = check_of(call.request)
+        reception = await self._transfers.take(upload_id, case_id=call.case_id)
+        try:
+            if offset != reception.offset:
+                raise OffsetMismatch(reception.offset)
+            if part.length is not None:
+                await self._transfers.set_length(upload_id, part.length, case_id=call.case_id)
+            _check_fits(call.request, offset, reception.length)
+            await self._receive(call.request, reception, check, part)
+            return await self._end_part(reception, part)
+        finally:
+            await reception.release()
+
+    async def _receive(self, request: Request, reception: Reception, check: PartCheck, part: Part) -> None:
+        """Takes the body in as it arrives. Raises what stops it: the peer going, being displaced, a length passed."""
+        if check:
+            reception.expect(check)
+        watch = asyncio.get_running_loop().create_task(_interrupt_when_displaced(reception, request.body))
+        request.body.limit = None if self.max_size is None else self.max_size - reception.offset
+        told = reception.durable
+        try:
+            async for piece in request.body:
+                reception.offer(piece)
+                if reception.full:
+                    await reception.ready()
+                if part.progress is not None and reception.durable > told:
+                    told = reception.durable
+                    part.progress(told)
+        finally:
+            watch.cancel()
+        try:
+            check_trailers(request, check)
+        except Exception:
+            await reception.rollback()
+            raise
+
+    async def _end_part(self, reception: Reception, part: Part) -> Received:
+        """Everything that came is durable, and the file published if it is whole."""
+        if part.ends and reception.length is not None and reception.offset != reception.length:
+            await reception.commit()
+            raise LengthInvalid(
+                f"The upload has {reception.length} bytes, and ends at {reception.offset}.",
+                "Send what is missing, or start a new upload with the right length.",
+            )
+        finished = reception.offset == reception.length if part.ends is None else part.ends
+        if finished:
+            offset, expires_at = reception.offset, reception.expires_at
+            attachment = await reception.finish(Completeness.DECLARED)
+            sha256 = attachment.sha256 if attachment is not None else None
+            return Received(upload_id=reception.upload_id, offset=offset, finished=True, expires_at=expires_at, sha256=sha256)
+        durable = await reception.commit()
+        return Received(upload_id=reception.upload_id, offset=durable, finished=False, expires_at=reception.expires_at)
+
+
+async def _interrupt_when_displaced(reception: Reception, body: RequestBody) -> None:
+    await reception.displaced.wait()
+    body.interrupt(WriterDisplaced())
+
+
+def _check_fits(request: Request, offset: int, length: int | None) -> None:
+    """Raises LengthInvalid where the part, by its own Content-Length, ends past the upload's end."""
+    if length is not None and request.content_length is not None and offset + request.content_length > length:
+        raise LengthInvalid(
+            f"The upload has {length} bytes; this part would end at {offset + request.content_length}.",
+            "Send no more than was announced, or start a new upload with the right length.",
+        )
