@@ -15,7 +15,7 @@ WEB_BUILT := web/node_modules/.built
 JOBS ?= 3
 
 # What the tests and benches drive eft with: real clients, and servers to compare with. nginx-light has the `dav` PUT.
-TEST_PACKAGES := ca-certificates curl faketime haproxy lftp nginx-light openssh-client openssh-server openssh-sftp-server \
+TEST_PACKAGES := ca-certificates chromium curl faketime haproxy lftp nginx-light openssh-client openssh-server openssh-sftp-server \
                  postgresql procps putty-tools rclone strace
 
 .PHONY: help

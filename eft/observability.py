@@ -76,6 +76,13 @@ class Event(StrEnum):
     TOMBSTONES_APPLIED = "tombstones.applied"
     JOB_FAILED = "job.failed"
 
+    PORTAL_STARTING = "portal.starting"
+    PORTAL_READY = "portal.ready"
+    PORTAL_STOPPED = "portal.stopped"
+    PORTAL_FAILED = "portal.failed"
+    PORTAL_MAIL_FAILED = "portal.mail_failed"
+    PORTAL_GATEWAY_FAILED = "portal.gateway_failed"
+
     LIBRARY_MESSAGE = "library.message"
     """Something a library had to say. Never logged by eft itself."""
 
@@ -101,6 +108,7 @@ FIELDS = frozenset(
         "outcome",
         "port",
         "reason",
+        "region",
         "remedy",
         "retry_s",
         "seconds",

@@ -11,6 +11,7 @@ COMMANDS = {
     "case": "eft.cli.case",
     "fetch": "eft.cli.fetch",
     "keys": "eft.cli.keys",
+    "portal": "eft.cli.portal",
     "purge": "eft.cli.purge",
     "regions": "eft.cli.regions",
     "send": "eft.cli.send",
