@@ -140,8 +140,11 @@ def end(
 ) -> None:
     """The end of a command: the JSON answer, or the errors; exits with the code of the first that concerns all, else the first.
     `left`: how many files were not even begun."""
+    from eft.client.errors import Interrupted
     from eft.client.progress import printable
 
+    if left and not errors:
+        errors = [("", Interrupted("Some files were not begun."))]
     first = next((error for _, error in errors if error.concerns_all), errors[0][1] if errors else None)
     if wants_json:
         told: dict[str, Any] = {"ok": first is None, "files": list(files)}

@@ -107,7 +107,7 @@ def send(
             for path, why in skipped:
                 watcher.say(f"{path}: left out, {why}")
             outcomes = work_through(items, work, at_once=parallel, stop=stop, ended=ended)
-        if not errors:
+        if len(done) == len(items):
             arrived = [outcome.result[0] for outcome in outcomes if outcome.result]
             unfinished.forget_done([(sent.record, sent.location) for sent in arrived])
     except ClientError as error:

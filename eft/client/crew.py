@@ -16,7 +16,7 @@ R = TypeVar("R")
 _FAREWELL_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outcome(Generic[T, R]):
     """How it went with one of them: `result`, or what was wrong."""
 
@@ -50,7 +50,7 @@ def work_through(
             except queue.Empty:
                 return
             try:
-                outcome = Outcome[T, R](item, work(item), None)
+                outcome = Outcome(item, work(item), None)
             except ClientError as error:
                 outcome = Outcome[T, R](item, None, error)
             except Exception as error:

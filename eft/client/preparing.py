@@ -95,13 +95,13 @@ class Preparing:
                 "Save it to a file, and send that.",
             )
         self._current = None
-        self._current = self._read(self._buffers[0], offset, digest, size)
+        self._current = self._read(0, offset, digest, size)
         return self._current
 
     def prepare(self, after: Part, size: int) -> None:
         """Begins with the part that follows `after`."""
         if not after.ends and self._following is None:
-            self._following = self._thread.submit(self._read, self._buffers[1], after.stop, after.after, size)
+            self._following = self._thread.submit(self._read, 1, after.stop, after.after, size)
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -109,12 +109,13 @@ class Preparing:
             self._following.exception()
         self._source.close()
 
-    def _read(self, buffer: bytearray, offset: int, digest: Any, size: int) -> Part:
+    def _read(self, which: int, offset: int, digest: Any, size: int) -> Part:
         total = self._source.size
         wanted = size if total is None else min(size, total - offset)
-        if len(buffer) < wanted:
-            buffer.extend(bytes(wanted - len(buffer)))
-        data = memoryview(buffer)[:wanted]
+        if len(self._buffers[which]) < wanted:
+            # A new one: a part that failed may still hold on to the old.
+            self._buffers[which] = bytearray(wanted)
+        data = memoryview(self._buffers[which])[:wanted]
         filled = self._source.read_into(data, offset)
         data = data[:filled]
         after = digest.copy()

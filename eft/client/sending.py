@@ -26,6 +26,7 @@ IN_ONE_REQUEST = 1024 * 1024
 
 _MOST_MISMATCHES = 5
 _MOST_DISPLACEMENTS = 20
+_MOST_FAULTS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class _Sending:
         self._hashed = 0
         self._resumed = 0
         self._is_sure = True
-        self._counts = {"checksum-mismatch": 0, "writer-displaced": 0}
+        self._counts = {"checksum-mismatch": 0, "writer-displaced": 0, "internal-error": 0}
         self._fingerprint = ""
         self._key = ""
         metadata = {"filename": item.name.rsplit("/", 1)[-1]}
@@ -302,6 +303,9 @@ class _Sending:
             )
         if failure.code == "writer-displaced" and self._counts[failure.code] >= _MOST_DISPLACEMENTS:
             raise ClientError("Another program is sending this very upload.", "Let it finish, or stop it.")
+
+        if failure.code == "internal-error" and self._counts[failure.code] >= _MOST_FAULTS:
+            raise ClientError(str(failure), "The gateway is at fault. Tell your support contact; the same command goes on later.")
 
     def _give_back(self) -> None:
         """A mixture of two versions is of no use to anybody: the gateway may drop it."""
