@@ -57,8 +57,8 @@ class WritableFile:
             raise
 
     def is_behind(self, offset: int) -> bool:
-        """Whether a WRITE there goes over bytes that the file has already: then it is a `rewrite`."""
-        return not self._append and offset != self.reception.offset and offset < self.reception.size
+        """Whether a WRITE there goes over bytes that the file has already, or on at its end after such a one: a `rewrite`."""
+        return not self._append and offset != self.reception.offset and offset <= self.reception.size
 
     async def rewrite(self, offset: int, parts: Parts, length: int) -> None:
         """Takes one WRITE over bytes that were written before. Raises EftError."""

@@ -114,14 +114,15 @@ class Directory:
             raise NotFound
         if entry.upload_id is not None:
             await self._transfers.terminate(entry.upload_id, case_id=case_id, actor=actor)
-            return
-        now, attachment_id = self._r.clock.now(), entry.attachment_id
-        assert attachment_id is not None
+        now = self._r.clock.now()
 
         def work(conn: Connection) -> None:
             lock_open_case(conn, case_id)
-            attachments.hide(conn, attachment_id)
-            self._r.record(conn, actor, "attachment.hide", case_id, attachment_id, at=now)
+            # Also the version that the upload was about to replace: the name is gone.
+            attachment = shown_attachment(conn, case_id, path, False)
+            if attachment is not None:
+                attachments.hide(conn, attachment.id)
+                self._r.record(conn, actor, "attachment.hide", case_id, attachment.id, at=now)
 
         await self._r.database.write(work)
 

@@ -296,3 +296,16 @@ async def test_bad_names_are_refused_before_anything_is_stored(site: Site) -> No
             await put(directory, name, b"")
         with pytest.raises(NameNotAllowed):
             await directory.make("C-1", name, CUSTOMER)
+
+
+async def test_a_removed_name_does_not_show_what_it_had_replaced(site: Site, noise: Noise) -> None:
+    transfers = await site.worker()
+    directory = site.directory_of(transfers)
+    await put(directory, "a", noise(10))
+    site.clock.advance(seconds=5)
+    await transfers.tick()
+    await put(directory, "a.tmp", noise(20), settle=None)
+    await directory.rename("C-1", "a.tmp", "a", CUSTOMER, replace=True)
+    await directory.remove("C-1", "a", CUSTOMER)
+    assert await names(directory) == ["from-support"]
+    assert [attachment.size for attachment in await everything(transfers)] == [10]
