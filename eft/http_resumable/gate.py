@@ -26,12 +26,19 @@ class HeaderLists:
 
     request: tuple[str, ...] = (
         "Authorization",
+        "Content-Digest",
+        "Content-Disposition",
         "Content-Type",
         "If-Range",
         "Range",
+        "Repr-Digest",
         "Tus-Resumable",
         "Upload-Checksum",
+        "Upload-Complete",
+        "Upload-Concat",
         "Upload-Defer-Length",
+        "Upload-Draft-Interop-Version",
+        "Upload-Incomplete",
         "Upload-Length",
         "Upload-Metadata",
         "Upload-Offset",
@@ -39,6 +46,7 @@ class HeaderLists:
         "X-Requested-With",
     )
     exposed: tuple[str, ...] = (
+        "Accept-Patch",
         "Accept-Ranges",
         "Content-Disposition",
         "Content-Range",
@@ -51,11 +59,18 @@ class HeaderLists:
         "Tus-Max-Size",
         "Tus-Resumable",
         "Tus-Version",
+        "Upload-Complete",
+        "Upload-Concat",
         "Upload-Defer-Length",
+        "Upload-Draft-Interop-Version",
         "Upload-Expires",
+        "Upload-Incomplete",
         "Upload-Length",
+        "Upload-Limit",
         "Upload-Metadata",
         "Upload-Offset",
+        "Want-Content-Digest",
+        "Want-Repr-Digest",
     )
 
 
