@@ -33,12 +33,22 @@ class Pages:
             support=settings.support,
             regions={region: gateway.title for region, gateway in settings.gateways.items()},
             words=words,
+            control=_control,
         )
         self.headers = security_headers(gateway.page_url for gateway in settings.gateways.values())
 
     def render(self, template: str, status: int = 200, **context: Any) -> Response:
         text = self._templates.get_template(template).render(context)
         return HTMLResponse(text, status, self.headers)
+
+
+def _control(field: Any, described_by: list[str], attributes: dict[str, Any]) -> Any:
+    """A form's field as HTML, tied to what explains it and to what is wrong with it."""
+    if described_by:
+        attributes = {**attributes, "aria-describedby": " ".join(described_by)}
+    if field.errors:
+        attributes = {**attributes, "aria-invalid": "true"}
+    return field(**attributes)
 
 
 def security_headers(page_urls: Iterable[str]) -> dict[str, str]:

@@ -24,12 +24,12 @@ def for_account(account: Json) -> list[Lines]:
     """For the clients that the guide names. All of them ask for the password, and show the host key for comparison."""
     user, host, port = account["username"], account["host"], account["port"]
     return [
-        Lines("OpenSSH", f"sftp -P {port} {user}@{host}", "Then `put FILE`; after a cut connection `reput FILE` goes on."),
+        Lines("OpenSSH", f"sftp -P {port} {user}@{host}", "Then: put FILE. After a cut connection: reput FILE goes on."),
         Lines("WinSCP", f'winscp.exe "sftp://{user}@{host}:{port}/"', "Or enter host, port and user in its login window."),
         Lines(
             "FileZilla", f"filezilla --logontype=ask sftp://{user}@{host}:{port}", "Or enter the address in its Quickconnect bar."
         ),
-        Lines("PSFTP", f"psftp -P {port} {user}@{host}", "Then `put FILE`; after a cut connection `reput FILE` goes on."),
+        Lines("PSFTP", f"psftp -P {port} {user}@{host}", "Then: put FILE. After a cut connection: reput FILE goes on."),
     ]
 
 
