@@ -20,6 +20,8 @@ from eft.accounts.temporary import TemporaryAccounts
 from eft.accounts.tokens import Tokens
 from eft.api.app import create_api
 from eft.api.services import ApiServices, ApiSettings
+from eft.audit.receipts import Receipts
+from eft.audit.signing_keys import SigningKeys
 from eft.cases.service import Cases
 from eft.config import Config
 from eft.db.engine import Database
@@ -36,6 +38,7 @@ from eft.http_resumable.page_cookies import PageCookie
 from eft.http_resumable.page_routes import page_routes
 from eft.http_resumable.proxies import Proxies
 from eft.http_resumable.rates import CountedCallers, RateLimits, Rates
+from eft.http_resumable.receipts import KEYS, FilesWithReceipts, ReceiptKeys
 from eft.http_resumable.server import HttpServer, open_as_many_files_as_allowed, tls_context
 from eft.observability import Metrics, SystemClock
 from eft.retention.ports import CaseSystem
@@ -83,6 +86,8 @@ class Services:
     sessions: PageSessions
     purge: Purge
     rotation: KeyRotation
+    signing_keys: SigningKeys
+    receipts: Receipts
 
 
 @asynccontextmanager
@@ -99,6 +104,7 @@ async def services(config: Config) -> AsyncIterator[Services]:
     segments = LocalDiskSegments(RegionFiles(root), config.region.name)
     await database.open()
     accounts = TemporaryAccounts(database=database, keys=keys, clock=clock, region=config.region.name, regions=config.regions)
+    signing_keys = SigningKeys(database=database, keys=keys, clock=clock)
     try:
         yield Services(
             config=config,
@@ -113,6 +119,8 @@ async def services(config: Config) -> AsyncIterator[Services]:
             sessions=PageSessions(database=database, clock=clock, region=config.region.name),
             purge=Purge(database=database, keys=keys, segments=segments, clock=clock, case_system=_case_system(config)),
             rotation=KeyRotation(database=database, keys=keys, clock=clock),
+            signing_keys=signing_keys,
+            receipts=Receipts(signing_keys, region=config.region.name, issuer=config.page_url),
         )
     finally:
         accounts.close()
@@ -176,6 +184,7 @@ class Gateway:
         self._context = _tls(config.https.certificate, config.https.private_key)
         made = await self._services.__aenter__()
         await made.purge.apply_tombstones()
+        await made.signing_keys.ensure()
         self._pool = ThreadPoolExecutor(DATA_THREADS, thread_name_prefix="data")
         reserve_mib = config.storage.reserve_mib
         reserve = Reserve(_region_root(config), None if reserve_mib is None else reserve_mib * 1024 * 1024)
@@ -242,7 +251,12 @@ class Gateway:
         config = self._config
         api = create_api(
             ApiServices(
-                cases=made.cases, accounts=made.accounts, tokens=made.tokens, transfers=self._transfers, launches=made.launches
+                cases=made.cases,
+                accounts=made.accounts,
+                tokens=made.tokens,
+                transfers=self._transfers,
+                launches=made.launches,
+                receipts=made.receipts,
             ),
             ApiSettings(
                 sftp_host=config.region.sftp_host,
@@ -254,6 +268,8 @@ class Gateway:
         rates = _rates(config, made.clock)
         cookie = PageCookie(config.region.name, made.sessions)
         callers = Callers(made.tokens.authenticate, cookie=cookie, transfers=self._transfers)
+        counted = CountedCallers(callers, rates)
+        files = Files(self._transfers, callers=counted, max_size=_mib(config.limits.upload_mib))
         gate = Gate(
             {
                 "/api/v1": AsgiMount(api, unlimited=_streams),
@@ -266,11 +282,10 @@ class Gateway:
                     region=config.region,
                     portal_url=config.portal_url,
                 ),
-                PREFIX: Files(
-                    self._transfers,
-                    callers=CountedCallers(callers, rates),
-                    max_size=_mib(config.limits.upload_mib),
+                PREFIX: FilesWithReceipts(
+                    files, callers=counted, transfers=self._transfers, cases=made.cases, receipts=made.receipts
                 ),
+                KEYS: ReceiptKeys(made.receipts),
             },
             allowed_hosts=config.https_hosts,
             cors_origins=config.https.cors_origins,

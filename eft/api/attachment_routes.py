@@ -12,9 +12,10 @@ from eft.accounts.tokens import Scope
 from eft.api.bodies import AttachmentView, Page, UploadView
 from eft.api.caller import needs
 from eft.api.case_routes import Cursor, Limit
-from eft.api.download import download
+from eft.api.download import content_disposition, download
 from eft.api.intake import declared_digest, declared_length, declared_name, refuse_encoding, take_in
 from eft.api.services import ApiServices
+from eft.audit.receipts import MEDIA_TYPE, receipt_name
 from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import check_case_id
@@ -45,6 +46,9 @@ _RAW_BODY = {
 _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
     206: {"description": "A range of it", "content": {"application/octet-stream": {}}},
+}
+_RECEIPT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A JWS in compact serialisation", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
 }
 
 
@@ -109,6 +113,14 @@ def attachment_routes(services: ApiServices) -> APIRouter:
     @routes.head("/attachments/{attachment_id}/content", include_in_schema=False)
     async def head_content(attachment_id: str, request: Request, _: Reads) -> Response:
         return await download(request, transfers, await present(attachment_id))
+
+    @routes.get("/attachments/{attachment_id}/receipt", responses=_RECEIPT, response_class=Response)
+    async def get_receipt(attachment_id: str, _: Reads) -> Response:
+        """What the gateway signs of it: verified offline by the keys at `/.well-known/eft-receipt-keys.json`."""
+        attachment = await present(attachment_id)
+        receipt = await services.receipts.of(attachment, await services.cases.get(attachment.case_id))
+        named = {"content-disposition": content_disposition(receipt_name(attachment.name))}
+        return Response(receipt, media_type=MEDIA_TYPE, headers=named)
 
     @routes.delete("/attachments/{attachment_id}", status_code=204)
     async def delete_attachment(attachment_id: str, actor: Writes) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from eft.accounts.launches import Launches
 from eft.accounts.temporary import TemporaryAccounts
 from eft.accounts.tokens import Tokens
+from eft.audit.receipts import Receipts
 from eft.cases.service import Cases
 from eft.transfers.service import Transfers
 
@@ -18,6 +19,7 @@ class ApiServices:
     tokens: Tokens
     transfers: Transfers
     launches: Launches
+    receipts: Receipts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

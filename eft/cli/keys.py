@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from eft.bootstrap import Services, create_keys, keys_out_of_reach
 from eft.cli.acting import act, operator
 from eft.cli.command import Group, show, with_config
 from eft.config import Config
+from eft.db.receipt_keys import ReceiptKey
 from eft.storage.ports import KeyReport
 
 
@@ -52,7 +54,7 @@ def check(config: Config) -> None:
 
     report, missing = act(config, work)
     lines = [
-        f"Master key generation {report.generation}: {report.live} case keys, {report.secrets} passwords, "
+        f"Master key generation {report.generation}: {report.live} case keys, {report.secrets} passwords and receipt keys, "
         f"{report.tombstones} tombstones."
     ]
     lines += ["A rotation was interrupted: run `eft keys rotate` again."] if report.rotating else []
@@ -96,6 +98,36 @@ def rotate(config: Config) -> None:
     """
     generation = act(config, lambda services: services.rotation.rotate(operator()))
     show({"generation": generation}, f"The keys are sealed under generation {generation}; the ones before are destroyed.")
+
+
+@keys.command("receipt-key")
+@click.option(
+    "--rotate", "wants_new", is_flag=True, help="Sign with a new key from now on. What the old ones signed still verifies."
+)
+@with_config
+def receipt_key(config: Config, wants_new: bool) -> None:
+    """Show the keys that sign receipts, newest first; the first one signs. With --json: their public halves as a JWK set.
+
+    A gateway publishes them at /.well-known/eft-receipt-keys.json. Workers may be running.
+
+    \b
+    Examples:
+      eft keys receipt-key --json > us-receipt-keys.json
+      eft keys receipt-key --rotate
+    """
+
+    async def work(services: Services) -> tuple[dict[str, Any], list[ReceiptKey]]:
+        if wants_new:
+            await services.signing_keys.rotate(operator())
+        return await services.receipts.published_keys(), await services.signing_keys.known()
+
+    published, known = act(config, work)
+    lines = [f"{key.kid}  since {key.made_at:%Y-%m-%d %H:%M} UTC{_until(key)}" for key in known]
+    show(published, "\n".join(lines))
+
+
+def _until(key: ReceiptKey) -> str:
+    return ", signs" if key.retired_at is None else f", retired {key.retired_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _list(slots: tuple[int, ...]) -> str:

@@ -71,6 +71,7 @@ async def caller(tmp_path: Path) -> AsyncIterator[Caller]:
                 tokens=services.tokens,
                 transfers=services.transfers,
                 launches=services.launches,
+                receipts=services.receipts,
             ),
             SETTINGS,
         )

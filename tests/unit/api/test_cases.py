@@ -178,6 +178,7 @@ async def test_the_description_is_openapi_3_1_and_needs_no_token(caller: Caller)
         "/api/v1/cases/{case_id}/uploads",
         "/api/v1/attachments/{attachment_id}",
         "/api/v1/attachments/{attachment_id}/content",
+        "/api/v1/attachments/{attachment_id}/receipt",
     }
     for path in described["paths"].values():
         for call in path.values():
