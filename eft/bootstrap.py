@@ -344,7 +344,12 @@ def _case_system(config: Config) -> CaseSystem | None:
     # An HTTP client's imports cost 10 MiB in each worker: only where there is somebody to ask.
     from eft.retention.case_system import HttpCaseSystem
 
-    return HttpCaseSystem(config.case_system.url, config.case_system.token_file.read_text().strip())
+    authorities = config.case_system.ca_file
+    return HttpCaseSystem(
+        config.case_system.url,
+        config.case_system.token_file.read_text().strip(),
+        trust=ssl.create_default_context(cafile=str(authorities)) if authorities else None,
+    )
 
 
 def _http_limits(config: Config) -> Limits:

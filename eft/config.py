@@ -142,6 +142,7 @@ class PortalSettings(Section):
 class CaseSystemSettings(Section):
     url: str = Field(pattern=r"\Ahttps?://", description="the address of the case system, https://…")
     token_file: LocalPath = Field(description="the file with the token for the case system")
+    ca_file: LocalPath | None = Field(default=None, description="the file with the authorities (PEM) that its certificate is from")
 
 
 class _File(Section):
