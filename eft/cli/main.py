@@ -17,11 +17,12 @@ COMMANDS = {
     "send": "eft.cli.send",
     "serve": "eft.cli.serve",
     "token": "eft.cli.token",
+    "verify": "eft.cli.verify",
 }
 """Each command, and the module that has it under the same name. A module is imported when its command is asked for: an
 administrator's command should not wait for a server's imports, nor the supervisor carry them; a customer's install has none."""
 
-OF_CUSTOMERS = frozenset({"send", "fetch"})
+OF_CUSTOMERS = frozenset({"send", "fetch", "verify"})
 """What works without the extra `server`."""
 
 

@@ -1,0 +1,42 @@
+"""Public keys of gateways that were fetched once over HTTPS, remembered so that receipts verify offline."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from contextlib import suppress
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+
+from eft.client.errors import ClientError
+
+
+def _file() -> Path:
+    return user_config_path("eft", appauthor=False) / "receipt-keys.json"
+
+
+def pinned() -> dict[str, Any]:
+    """The remembered keys by id, empty where there are none. Raises Wrong for a file that was damaged."""
+    from eft.client.verifying import read_keys
+
+    return read_keys(_file()) if _file().exists() else {}
+
+
+def pin(keys: dict[str, Any]) -> None:
+    """Remembers these beside the others. An id stands for one key: it is the hash of it. A place that cannot be written is no
+    reason to fail: the keys are fetched again."""
+    known = keys
+    with suppress(ClientError):
+        known = {**pinned(), **keys}
+    entries = [
+        {"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": urlsafe_b64encode(key.public_bytes_raw()).rstrip(b"=").decode()}
+        for kid, key in sorted(known.items())
+    ]
+    draft = _file().with_name(f".receipt-keys.{os.getpid()}")
+    with suppress(OSError):
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps({"keys": entries}, indent=1) + "\n")
+        os.replace(draft, _file())
