@@ -1,4 +1,4 @@
-"""`python -m demo`: three gateways on loopback, with sample cases. `--detach` leaves them running, `--stop` ends them."""
+"""`python -m demo`: the portal and three gateways on loopback. `--detach` leaves them running, `--stop` ends them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 
 from demo.place import ROOT, Gateway, Place
+from demo.portal import OPERATIONS_PORT, Portal
 from demo.processes import Process, remember, remembered, start, stop
 from eft.sftp_temp.host_keys import fingerprints
 
@@ -27,7 +28,7 @@ CASES = {
 
 def main() -> None:
     options = argparse.ArgumentParser(prog="demo", description=__doc__)
-    options.add_argument("--detach", action="store_true", help="return when every gateway is ready, and leave them running")
+    options.add_argument("--detach", action="store_true", help="return when all are ready, and leave them running")
     options.add_argument("--stop", action="store_true", help="end what a detached start left running")
     options.add_argument("--var", type=Path, default=ROOT / "var", help="where the demo keeps everything")
     options.add_argument("--workers", type=int, default=1, help="workers for each gateway")
@@ -49,25 +50,28 @@ def main() -> None:
 
 
 def bring_up(place: Place, workers: int) -> list[Process]:
-    """Starts what does not run, waits until every gateway is ready, and sees to the sample cases."""
+    """Starts what does not run, waits until the portal and every gateway are ready, and sees to the sample cases."""
     place.prepare()
     running = {process.name: process for process in remembered(place.processes_file)}
-    for gateway in place.gateways:
-        process = running.get(gateway.region)
-        if process is not None and not answers(gateway, "/healthz"):
+    serve = ["serve", "--workers", str(workers)]
+    parts: list[tuple[str, Gateway | Portal, list[str]]] = [(each.region, each, serve) for each in place.gateways]
+    parts.append(("portal", place.portal, ["portal", "serve"]))
+    for name, part, command in parts:
+        process = running.get(name)
+        if process is not None and not answers(part, "/healthz"):
             stop([process])
             process = None
         if process is None:
-            command = [str(place.eft), "serve", "--config", str(gateway.config), "--workers", str(workers)]
-            running[gateway.region] = start(gateway.region, command, gateway.directory / "gateway.log")
+            running[name] = start(name, [str(place.eft), *command, "--config", str(part.config)], log_of(part))
             remember(place.processes_file, list(running.values()))
     deadline = time.monotonic() + READY_WITHIN_S
-    for gateway in place.gateways:
-        while not answers(gateway, "/readyz"):
-            if not running[gateway.region].is_alive or time.monotonic() > deadline:
-                log = (gateway.directory / "gateway.log").read_text(errors="replace").splitlines()[-5:]
+    for name, part, _ in parts:
+        while not answers(part, "/readyz"):
+            if not running[name].is_alive or time.monotonic() > deadline:
+                log = log_of(part).read_text(errors="replace").splitlines()[-5:]
                 stop(list(running.values()))
-                raise SystemExit("\n".join([f"The gateway {gateway.region} did not start. The end of its log:", *log]))
+                what = "portal" if name == "portal" else f"gateway {name}"
+                raise SystemExit("\n".join([f"The {what} did not start. The end of its log:", *log]))
             time.sleep(0.05)
     for gateway in place.gateways:
         for case_id, subject in CASES[gateway.region]:
@@ -75,9 +79,13 @@ def bring_up(place: Place, workers: int) -> list[Process]:
     return list(running.values())
 
 
-def answers(gateway: Gateway, path: str) -> bool:
+def log_of(part: Gateway | Portal) -> Path:
+    return part.directory / ("portal.log" if isinstance(part, Portal) else "gateway.log")
+
+
+def answers(part: Gateway | Portal, path: str) -> bool:
     try:
-        with urllib.request.urlopen(gateway.operations_url + path, timeout=2) as answer:
+        with urllib.request.urlopen(part.operations_url + path, timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -125,7 +133,10 @@ def describe(place: Place, running: list[Process]) -> None:
     told = {
         "ca": str(place.ca_file),
         "eft": str(place.eft),
+        "portal": {"url": place.portal.url, "ops": f"http://localhost:{OPERATIONS_PORT}"},
         "regions": regions,
+        "staff": place.portal.sign_in("staff"),
+        "customer": place.portal.sign_in("customer"),
         "cases": cases,
         "pids": [process.pid for process in running],
     }
@@ -137,14 +148,22 @@ def describe(place: Place, running: list[Process]) -> None:
 
 def summary(place: Place) -> None:
     us = place.gateways[0]
-    print("eft is running on this machine.\n")
+    print(f"eft is running on this machine. The portal: {place.portal.url}\n")
+    for who in ("customer", "staff"):
+        person = place.portal.sign_in(who)
+        print(f"  {who:9} {person['email']:24} password {person['password']}")
+    print()
     for gateway in place.gateways:
         print(f"  {gateway.region:5} {gateway.url}   sftp -P {gateway.sftp_port} localhost   {gateway.operations_url}/readyz")
     print(f"""
 Everything for scripts, tokens included: {place.file}
-The authority that signed the certificates: {place.ca_file}
+The authority that signed the certificates: {place.ca_file} (browsers warn until they know it)
+Mail, such as links that reset a password, is written to {place.portal.mail}, and printed here until Ctrl-C.
 
-Try a temporary SFTP account of the case CS-1001, for 120 hours:
+Sign in to the portal as the customer, open the case CS-1001 and press Transfer Files. Sign in as staff, in another browser
+or a private window, and open Queue, or the same case.
+
+Or try a temporary SFTP account of the case from the command line, for 120 hours:
 
   {place.eft} account create CS-1001 --config {us.config}
 
@@ -160,12 +179,17 @@ Or send a file over HTTPS, with an upload token of the case:
 
 
 def watch(place: Place, running: list[Process]) -> None:
-    """Stays until Ctrl-C, or until a gateway ends by itself; then ends all."""
-    print("Ctrl-C stops it. The gateways' logs are under var/.")
+    """Stays until Ctrl-C, or until one of them ends by itself; then ends all. Prints mail that the portal sends meanwhile."""
+    print("Ctrl-C stops it. All logs are under var/.")
+    seen: set[str] = set()
+    place.portal.mails(seen)
     try:
         while all(process.is_alive for process in running):
             time.sleep(0.5)
-        print("A gateway has ended; see its log under var/.", file=sys.stderr)
+            for mail in place.portal.mails(seen):
+                print(f"\n{mail}", flush=True)
+        ended = [process.name for process in running if not process.is_alive]
+        print(f"Ended by itself: {', '.join(ended)}; see its log under var/.", file=sys.stderr)
     except KeyboardInterrupt:
         print()
     finally:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
+import secrets as random
 import subprocess
 import sys
 import tomllib
 
 import trustme
 
+from demo.portal import Portal
+from demo.secret import write_secret
 from eft.sftp_temp.host_keys import generate_host_keys
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +29,7 @@ SCOPES = (
     "accounts:write",
     "retention:write",
 )
+PORTAL_SCOPES = tuple(scope for scope in SCOPES if scope not in ("attachments:write", "retention:write"))
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,16 @@ class Gateway:
     @property
     def token_file(self) -> Path:
         return self.directory / "secrets" / "api-token"
+
+    @property
+    def portal_token_file(self) -> Path:
+        """The portal's own token for the control API."""
+        return self.directory / "secrets" / "portal-token"
+
+    @property
+    def case_system_token_file(self) -> Path:
+        """By which this gateway asks the portal before a purge."""
+        return self.directory / "secrets" / "case-system-token"
 
     @property
     def host_keys(self) -> tuple[Path, ...]:
@@ -68,6 +82,7 @@ class Place:
         self.file = var / "demo.json"
         self.processes_file = var / "processes.json"
         self.eft = Path(sys.executable).parent / "eft"
+        self.portal = Portal(var / "portal")
         self.gateways = [self._gateway(region) for region in REGIONS]
 
     def prepare(self) -> None:
@@ -76,6 +91,7 @@ class Place:
         authority = self._authority()
         for gateway in self.gateways:
             self._prepare_gateway(gateway, authority)
+        self.portal.prepare(self.eft, self.ca_file, self.gateways, authority)
 
     def run(self, gateway: Gateway, *arguments: str) -> str:
         """The output of an `eft` command beside that gateway."""
@@ -95,7 +111,7 @@ class Place:
         if self.ca_file.exists() and key_file.exists():
             return trustme.CA.from_pem(self.ca_file.read_bytes(), key_file.read_bytes())
         authority = trustme.CA(organization_name="eft demo")
-        _write_secret(key_file, authority.private_key_pem.bytes())
+        write_secret(key_file, authority.private_key_pem.bytes())
         self.ca_file.write_bytes(authority.cert_pem.bytes())
         return authority
 
@@ -108,25 +124,30 @@ class Place:
             issued = authority.issue_cert(*hosts)
             chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
             (secrets / "tls.pem").write_bytes(chain)
-            _write_secret(secrets / "tls.key", issued.private_key_pem.bytes())
+            write_secret(secrets / "tls.key", issued.private_key_pem.bytes())
         if not (secrets / "ssh_host_ed25519_key").exists():
             generate_host_keys(secrets)
-        gateway.config.write_text(_CONFIG.format(region=gateway.region, regions_dir=json.dumps(str(ROOT / "regions"))))
+        if not gateway.case_system_token_file.exists():
+            write_secret(gateway.case_system_token_file, random.token_urlsafe(32).encode())
+        gateway.config.write_text(
+            _CONFIG.format(
+                region=gateway.region,
+                regions_dir=json.dumps(str(ROOT / "regions")),
+                portal=json.dumps(self.portal.url),
+                case_system=json.dumps(f"{self.portal.url}/case-system"),
+                authorities=json.dumps(str(self.ca_file)),
+            )
+        )
         if not list(gateway.directory.glob("data/*/keys/slots")):
             self.run(gateway, "keys", "create")
-        if not gateway.token_file.exists():
-            scopes = [part for scope in SCOPES for part in ("--scope", scope)]
-            made = json.loads(self.run(gateway, "token", "create", "--name", "demo", "--replace", *scopes, "--json"))
-            _write_secret(gateway.token_file, made["token"].encode())
-
-
-def _write_secret(file: Path, content: bytes) -> None:
-    temporary = file.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(content)
-    temporary.replace(file)
+        for name, file, allowed in (
+            ("demo", gateway.token_file, SCOPES),
+            ("portal", gateway.portal_token_file, PORTAL_SCOPES),
+        ):
+            if not file.exists():
+                scopes = [part for scope in allowed for part in ("--scope", scope)]
+                made = json.loads(self.run(gateway, "token", "create", "--name", name, "--replace", *scopes, "--json"))
+                write_secret(file, made["token"].encode())
 
 
 _CONFIG = """\
@@ -146,4 +167,12 @@ private_key = "secrets/tls.key"
 
 [sftp]
 host_keys = ["secrets/ssh_host_ed25519_key", "secrets/ssh_host_rsa_key"]
+
+[portal]
+url = {portal}
+
+[case_system]
+url = {case_system}
+token_file = "secrets/case-system-token"
+ca_file = {authorities}
 """

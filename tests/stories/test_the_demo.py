@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
+import re
 import signal
 import socket
 import ssl
@@ -16,6 +17,7 @@ import time
 from typing import Any
 import urllib.request
 
+import httpx
 import pytest
 
 from tests.fixtures.gateway import ROOT
@@ -23,7 +25,7 @@ from tests.stories.waiting import until
 
 pytestmark = pytest.mark.timeout(240)
 
-PORTS = (8441, 8442, 8443, 2221, 2222, 2223, 8451, 8452, 8453)
+PORTS = (8440, 8450, 8441, 8442, 8443, 2221, 2222, 2223, 8451, 8452, 8453)
 REGIONS = {"us": (8441, 2221, 8451), "emea": (8442, 2222, 8452), "apac": (8443, 2223, 8453)}
 
 
@@ -119,6 +121,9 @@ def test_from_the_first_start_to_the_last_stop(demo: Demo) -> None:
         assert demo.is_ready(region)
         assert demo.call(region, "GET", "cases")["items"]
     assert {case["region"] for case in facts["cases"]} == set(REGIONS)
+    assert facts["portal"] == {"url": "https://localhost:8440", "ops": "http://localhost:8450"}
+    for who in ("customer", "staff"):
+        assert signs_in(facts, who)
     assert (demo.var / "demo.json").stat().st_mode & 0o077 == 0
     case = next(case["id"] for case in facts["cases"] if case["region"] == "us")
     given = demo.call("us", "POST", f"cases/{case}/attachments?name=fix", b"the fix")
@@ -160,6 +165,16 @@ def test_from_the_first_start_to_the_last_stop(demo: Demo) -> None:
     for pid in demo.facts["pids"]:
         os.kill(pid, signal.SIGKILL)
     until(lambda: demo.processes(), lambda seen: not seen)
+
+
+def signs_in(facts: Any, who: str) -> bool:
+    """Whether the portal lets in whom demo.json names, and shows them the sample cases."""
+    trust = ssl.create_default_context(cafile=facts["ca"])
+    with httpx.Client(base_url=facts["portal"]["url"], verify=trust, follow_redirects=True) as browser:
+        token = re.search(r'name="csrf" value="([^"]+)"', browser.get("/sign-in").text)
+        assert token is not None
+        page = browser.post("/sign-in", data={"csrf": token.group(1), **facts[who]})
+    return page.status_code == 200 and all(case["id"] in page.text for case in facts["cases"] if case["status"] != "closed")
 
 
 def eft(facts: Any, *arguments: str) -> str:
