@@ -217,11 +217,9 @@ class Hold:
             writer, self._writer = self._writer, None
             if writer is not None:
                 await self._r.run(writer.close)
-            self._pending.clear()
-            self._pending_bytes = 0
             if self.segment is not None or (self.is_stored and self.upload.holder is not None):
                 await self._record_end()
-                self.mark_ended()
+            self.mark_ended()
 
     def mark_ended(self) -> None:
         """Another transaction has recorded this segment's end; closing need not, and nothing is stored any more."""
@@ -293,11 +291,7 @@ class Hold:
             raise self.failure
         if self._writer is None:
             await self._open_segment()
-        parts, taken = self._pending, self._pending_bytes
-        if taken > 2 * BATCH:
-            parts, taken = self._first_batch()
-        else:
-            self._pending = []
+        parts, taken = self._next_batch()
         self._pending_bytes -= taken
         self._moving = taken
         if self._pending_bytes < FULL:
@@ -307,7 +301,10 @@ class Hold:
         finally:
             self._moving = 0
 
-    def _first_batch(self) -> tuple[list[bytes | memoryview], int]:
+    def _next_batch(self) -> tuple[list[bytes | memoryview], int]:
+        if self._pending_bytes <= 2 * BATCH:
+            parts, self._pending = self._pending, []
+            return parts, self._pending_bytes
         count = taken = 0
         while taken < BATCH:
             taken += len(self._pending[count])
