@@ -25,9 +25,8 @@ from eft.audit.signing_keys import SigningKeys
 from eft.cases.service import Cases
 from eft.config import Config
 from eft.db.engine import Database
-from eft.domain.case import PurgeState
 from eft.domain.clock import Clock
-from eft.domain.errors import KeyUnavailable, Purged, UnsafeSetting
+from eft.domain.errors import UnsafeSetting
 from eft.http_resumable.asgi import AsgiMount
 from eft.http_resumable.callers import Callers
 from eft.http_resumable.files import Files
@@ -148,22 +147,6 @@ def create_keys(config: Config) -> KeyStore:
         ) from None
 
 
-async def keys_out_of_reach(running: Services) -> list[str]:
-    """The cases that have a key according to the database, and none that can be had according to the key store; their ids."""
-    lost: list[str] = []
-    cursor: str | None = None
-    while True:
-        page, cursor = await running.cases.page(cursor, 1000)
-        for case in page:
-            if case.key_slot is not None and case.purge is PurgeState.NONE:
-                try:
-                    await asyncio.to_thread(running.keys.case_key, case.key_slot, case.uid)
-                except (KeyUnavailable, Purged):
-                    lost.append(case.id)
-        if cursor is None:
-            return lost
-
-
 def host_key_fingerprints(config: Config) -> tuple[str, ...]:
     """`SHA256:…` of each SFTP host key."""
     return tuple(fingerprints(config.sftp.host_keys))
@@ -225,6 +208,7 @@ class Gateway:
             clock=made.clock,
             settings=SftpSettings(
                 host_keys=config.sftp.host_keys,
+                packet_pieces=frozenset(config.sftp.packet_pieces),
                 hosts=config.sftp.listen,
                 port=config.sftp.port,
                 reuse_port=True,

@@ -110,6 +110,10 @@ class SftpSettings(Section):
     listen: tuple[Address, ...] = Field(default=LOOPBACK, min_length=1, description="a list of IP addresses to listen on")
     port: RegionPort = Field(default=0, description="a TCP port")
     host_keys: tuple[LocalPath, ...] = Field(min_length=1, description="a list of files with the SSH host keys")
+    packet_pieces: tuple[Literal["receive", "send", "channel", "gcm", "chacha", "hmac"], ...] = Field(
+        default=("receive", "send", "channel", "gcm", "chacha", "hmac"),
+        description="a list of parts of the faster packet layer, all of them unless one gives trouble",
+    )
 
 
 class OperationsSettings(Section):

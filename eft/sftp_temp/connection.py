@@ -17,6 +17,7 @@ from eft.domain.errors import EftError, SignInRefused, WrongRegion
 from eft.sftp_temp.flow import Flow
 from eft.sftp_temp.limiter import AddressLimiter
 from eft.sftp_temp.operations import Operations
+from eft.sftp_temp.packet_layer import attach
 from eft.sftp_temp.ports import Accounts, Directory
 from eft.sftp_temp.session import SftpSession
 from eft.sftp_temp.settings import SftpSettings
@@ -71,6 +72,7 @@ class Connection(asyncssh.SSHServer):
         self.address = str(peer[0]) if peer else ""
         self._flow = Flow(conn, self._eased)
         steer(conn)
+        attach(conn, self._settings.packet_pieces)
         if not self._door.arrived(self):
             log.warning("sftp.refused", extra={"reason": "too many connections"})
             self._ending = True
@@ -122,7 +124,7 @@ class Connection(asyncssh.SSHServer):
             return False
         if len(self._sessions) >= self._settings.channels_per_connection:
             return False
-        session = SftpSession(self, lambda: self._operations(account))
+        session = SftpSession(self, lambda: self._operations(account), self._settings.packet_pieces)
         channel: asyncssh.SSHServerChannel[bytes] = ssh.create_server_channel(
             encoding=None, window=WINDOW_BYTES, max_pktsize=CHANNEL_PACKET_BYTES
         )

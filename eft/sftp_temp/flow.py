@@ -70,11 +70,12 @@ class _LastWords:
         transport = self._transport
         if transport.is_closing():
             return
+        if transport.is_reading():
+            transport.pause_reading()  # uvloop reads on for the old protocol otherwise, if that brought its own buffer
         transport.set_protocol(_Drain())
         transport.write(b"".join(self._words))
         transport.write_eof()
-        if not transport.is_reading():
-            transport.resume_reading()
+        transport.resume_reading()
         asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
 
 

@@ -22,6 +22,7 @@ from eft.sftp_temp import codec, replies, requests
 from eft.sftp_temp.errors import UNEXPECTED, refusal
 from eft.sftp_temp.handles import WritableFile
 from eft.sftp_temp.operations import Operations
+from eft.sftp_temp.packet_layer import PIECES, attach_channel
 
 log = logging.getLogger("eft.sftp_temp")
 
@@ -61,8 +62,9 @@ class Host(Protocol):
 class SftpSession(asyncssh.SSHServerSession[bytes]):
     """Applies one client's requests to its case."""
 
-    def __init__(self, host: Host, make_operations: Callable[[], Operations]) -> None:
+    def __init__(self, host: Host, make_operations: Callable[[], Operations], pieces: frozenset[str] = PIECES) -> None:
         self._host = host
+        self._pieces = pieces
         self._operations = make_operations()
         self._parser = codec.RequestParser()
         self._channel: Channel | None = None
@@ -85,6 +87,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: Any) -> None:
         self._channel = chan
+        attach_channel(chan, self._pieces)
         chan.set_write_buffer_limits(SEND_HIGH, SEND_LOW)
 
     def subsystem_requested(self, subsystem: str) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from eft.sftp_temp.packet_layer import PIECES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SftpSettings:
     """Settings of one gateway's SFTP door. Names end in their unit; what has none is a count.
 
-    `settle_suspicious_s` is the quarantine of a file that ends where a cut OpenSSH `put` would leave it.
+    `settle_suspicious_s` is the quarantine of a file that ends where a cut OpenSSH `put` would leave it. `packet_pieces` are the
+    parts of packet_layer.py that are on.
     """
 
     host_keys: tuple[Path, ...]
@@ -37,3 +40,4 @@ class SftpSettings:
     channels_per_connection: int = 4
     handles_per_session: int = 64
     reorder_bytes: int = 2 * 1024 * 1024
+    packet_pieces: frozenset[str] = PIECES

@@ -1,0 +1,199 @@
+"""The ciphers of the faster packet layer: what asyncssh's own objects do, one context for a direction, and nothing joined.
+
+Each takes over asyncssh's object where it stands: its keys, its counter, its running context. Each is asyncssh's `Encryption`,
+too, so that the library's own code and packet_layer.py seal and open with the same state. Whoever has handed an object in
+must not use it any more.
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from typing import Any
+
+from asyncssh.encryption import BasicEncryption, ChachaEncryption, Encryption, ETMEncryption, GCMEncryption
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+GCM, CHACHA, HMAC = "gcm", "chacha", "hmac"
+
+_U32 = struct.Struct(">I")
+_U64 = struct.Struct(">Q")
+_TAG = 16
+_BLOCK_0 = bytes(64)
+
+
+class PacketCipher(Encryption):
+    """One direction of one connection. Packets lie whole in one buffer: four bytes of length, the body, the MAC."""
+
+    given: bytes | None = None
+    """What the library gets from `decrypt_packet`: the body of a packet that was opened before."""
+
+    def length(self, sequence: int, first: memoryview) -> int:
+        """The packet's length, from its first block. Called once for a packet: it may move the cipher on."""
+        raise TypeError(type(self).__name__)
+
+    def open(self, sequence: int, packet: memoryview) -> bytes | None:
+        """The body: padding length, payload, padding. None where the MAC is wrong."""
+        raise TypeError(type(self).__name__)
+
+    def seal(self, sequence: int, packet: bytes) -> bytes | bytearray:
+        """The packet as it is sent, from its length and body."""
+        raise TypeError(type(self).__name__)
+
+    def encrypt_packet(self, seq: int, header: bytes, packet: bytes) -> tuple[bytes, bytes]:
+        return bytes(self.seal(seq, header + packet)), b""
+
+    def decrypt_packet(self, seq: int, first: bytes, rest: bytes, header_len: int, mac: bytes) -> bytes | None:
+        given, self.given = self.given, None
+        return given
+
+
+class LibraryCipher(PacketCipher):
+    """Asyncssh's own object, behind the interface of the others."""
+
+    def __init__(self, library: Encryption, block: int, mac: int) -> None:
+        self._library, self._block, self._mac = library, block, mac
+        self._first = b""
+
+    def length(self, sequence: int, first: memoryview) -> int:
+        self._first, length = self._library.decrypt_header(sequence, bytes(first[: self._block]), 4)
+        return int.from_bytes(length, "big")
+
+    def open(self, sequence: int, packet: memoryview) -> bytes | None:
+        end = len(packet) - self._mac
+        return self._library.decrypt_packet(sequence, self._first, bytes(packet[self._block : end]), 4, bytes(packet[end:]))
+
+    def seal(self, sequence: int, packet: bytes) -> bytes:
+        sealed, mac = self._library.encrypt_packet(sequence, packet[:4], packet[4:])
+        return sealed + mac
+
+
+class GcmCipher(PacketCipher):
+    """AES-GCM, RFC 5647 as OpenSSH has it: the length in the clear and authenticated, the counter of the nonce goes up."""
+
+    def __init__(self, library: Any) -> None:
+        cipher = library._cipher
+        self._aead = AESGCM(cipher._key)
+        self._fixed = cipher._iv[:4]
+        self._counter = int.from_bytes(cipher._iv[4:], "big")
+
+    def _nonce(self) -> bytes:
+        counter = self._counter
+        self._counter = (counter + 1) & 0xFFFFFFFFFFFFFFFF
+        nonce: bytes = self._fixed + _U64.pack(counter)
+        return nonce
+
+    def length(self, sequence: int, first: memoryview) -> int:
+        length: int = _U32.unpack_from(first)[0]
+        return length
+
+    def open(self, sequence: int, packet: memoryview) -> bytes | None:
+        try:
+            return self._aead.decrypt(self._nonce(), packet[4:], packet[:4])
+        except InvalidTag:
+            return None
+
+    def seal(self, sequence: int, packet: bytes) -> bytearray:
+        sealed = bytearray(len(packet) + _TAG)
+        sealed[:4] = packet[:4]
+        self._aead.encrypt_into(self._nonce(), memoryview(packet)[4:], packet[:4], memoryview(sealed)[4:])
+        return sealed
+
+
+class ChachaCipher(PacketCipher):
+    """chacha20-poly1305@openssh.com (OpenSSH's PROTOCOL.chacha20poly1305): two contexts, given a new nonce for each packet."""
+
+    def __init__(self, library: Any) -> None:
+        cipher = library._cipher
+        self._body = Cipher(ChaCha20(cipher._key, bytes(16)), mode=None).encryptor()
+        self._head = Cipher(ChaCha20(cipher._adkey, bytes(16)), mode=None).encryptor()
+
+    def _begin(self, sequence: int) -> bytes:
+        """The key of the MAC: the first half of block 0. The context goes on with block 1."""
+        self._body.reset_nonce(bytes(8) + _U64.pack(sequence))
+        return self._body.update(_BLOCK_0)[:32]
+
+    def length(self, sequence: int, first: memoryview) -> int:
+        self._head.reset_nonce(bytes(8) + _U64.pack(sequence))
+        return int.from_bytes(self._head.update(first[:4]), "big")
+
+    def open(self, sequence: int, packet: memoryview) -> bytes | None:
+        key, end = self._begin(sequence), len(packet) - _TAG
+        try:
+            Poly1305.verify_tag(key, packet[:end], bytes(packet[end:]))
+        except InvalidSignature:
+            return None
+        return self._body.update(packet[4:end])
+
+    def seal(self, sequence: int, packet: bytes) -> bytearray:
+        key, end = self._begin(sequence), len(packet)
+        sealed = bytearray(end + _TAG)
+        view = memoryview(sealed)
+        self._head.reset_nonce(bytes(8) + _U64.pack(sequence))
+        sealed[:4] = self._head.update(packet[:4])
+        self._body.update_into(memoryview(packet)[4:], view[4:end])
+        view[end:] = Poly1305.generate_tag(key, view[:end])
+        return sealed
+
+
+class HmacCipher(PacketCipher):
+    """AES-CTR with HMAC, RFC 4253 §6.4, the MAC over the plaintext, or over the ciphertext (`-etm@openssh.com`)."""
+
+    def __init__(self, library: Any, block: int) -> None:
+        cipher, mac = library._cipher, library._mac
+        self._cipher = cipher
+        self._block = block
+        self._etm = isinstance(library, ETMEncryption)
+        self._mac_bytes = mac._hash_size
+        self._keyed = hmac.new(mac._key, digestmod=mac._hash_alg)
+        self._first = b""
+
+    def _sign(self, sequence: int, *parts: bytes | memoryview) -> bytes:
+        mac = self._keyed.copy()
+        mac.update(_U32.pack(sequence))
+        for part in parts:
+            mac.update(part)
+        return mac.digest()[: self._mac_bytes]
+
+    def length(self, sequence: int, first: memoryview) -> int:
+        if self._etm:
+            length: int = _U32.unpack_from(first)[0]
+            return length
+        self._first = self._cipher.decrypt(first[: self._block])
+        return int.from_bytes(self._first[:4], "big")
+
+    def open(self, sequence: int, packet: memoryview) -> bytes | None:
+        end = len(packet) - self._mac_bytes
+        if self._etm:
+            if not hmac.compare_digest(self._sign(sequence, packet[:end]), packet[end:]):
+                return None
+            body: bytes = self._cipher.decrypt(packet[4:end])
+            return body
+        rest = self._cipher.decrypt(packet[self._block : end])
+        if not hmac.compare_digest(self._sign(sequence, self._first, rest), packet[end:]):
+            return None
+        whole: bytes = self._first[4:] + rest
+        return whole
+
+    def seal(self, sequence: int, packet: bytes) -> bytes:
+        if self._etm:
+            head, body = packet[:4], self._cipher.encrypt(memoryview(packet)[4:])
+            return b"".join((head, body, self._sign(sequence, head, body)))
+        return b"".join((self._cipher.encrypt(packet), self._sign(sequence, packet)))
+
+
+def take_over(library: Encryption, block: int, mac: int, pieces: frozenset[str]) -> PacketCipher:
+    """The fast cipher in the place of asyncssh's `library`, where there is one among the `pieces`. `block` and `mac` in bytes."""
+    if isinstance(library, PacketCipher):
+        return library
+    if GCM in pieces and type(library) is GCMEncryption:
+        return GcmCipher(library)
+    if CHACHA in pieces and type(library) is ChachaEncryption:
+        return ChachaCipher(library)
+    if HMAC in pieces and type(library) in (BasicEncryption, ETMEncryption) and hasattr(vars(library)["_mac"], "_hash_alg"):
+        return HmacCipher(library, block)
+    return LibraryCipher(library, block, mac)

@@ -1,0 +1,318 @@
+"""A faster packet layer under asyncssh's connection: the same bytes on the wire, for less of them moved.
+
+asyncssh 2.24.1 cuts every packet off the front of its input buffer, builds a cipher for each, sends an encrypted IGNORE before
+each packet of its own, and formats a line of log for each that nobody reads. Here packets are opened where they were received,
+the data of a channel goes straight to the channel, and what is sent is sealed once and not joined.
+
+Everything that is not the data of an open channel is left to the library: the handshake, signing in, key exchanges, windows,
+requests, and what to say of garbage. Nothing is decided here that the library decides: a packet that is not plainly the usual
+case is handed to it, opened. docs/asyncssh-patches.md says what each piece does and gains.
+
+The private names of asyncssh that are used stand in this file, packet_ciphers.py, steering.py and flow.py; on any other version
+of the library nothing is replaced, and tests/unit/sftp/test_packet_layer_pins.py fails where one of them has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import struct
+import threading
+from typing import Any
+
+import asyncssh
+
+from eft.sftp_temp.packet_ciphers import CHACHA, GCM, HMAC, PacketCipher, take_over
+
+log = logging.getLogger("eft.sftp_temp")
+
+LIBRARY = "2.24.1"
+RECEIVE, SEND, CHANNEL = "receive", "send", "channel"
+PIECES = frozenset({RECEIVE, SEND, CHANNEL, GCM, CHACHA, HMAC})
+"""`receive`: the parser. `send`: packets without IGNORE, log and copies. `channel`: a channel's output is not copied. The ciphers
+have an effect with `receive` or `send`."""
+
+READ_BYTES = 256 * 1024
+"""Read from a socket at once, into a buffer that the connections of a thread share."""
+VIEW_FROM = 8 * 1024
+"""Bytes of channel data from which it is not copied but seen."""
+KEEPALIVE_GRAIN_S = 1.0
+
+_DISCONNECT_TO_KEX = 49
+_IGNORE, _WINDOW_ADJUST, _CHANNEL_DATA, _CHANNEL_EXTENDED_DATA = 2, 93, 94, 95
+_U32 = struct.Struct(">I")
+_DATA_HEAD = struct.Struct(">II")
+_EXTENDED_HEAD = struct.Struct(">III")
+_PACKET_HEAD = struct.Struct(">IBB")
+_thread = threading.local()
+
+
+def attach(connection: asyncssh.SSHServerConnection, pieces: frozenset[str] = PIECES) -> None:
+    """Puts the pieces under a connection. Call in `connection_made`, before anything was received."""
+    if asyncssh.__version__ != LIBRARY:
+        if not getattr(_thread, "warned", False):
+            _thread.warned = True
+            log.warning("sftp.refused", extra={"reason": f"asyncssh is not {LIBRARY}: the faster packet layer is off"})
+        return
+    if RECEIVE in pieces:
+        _Receiver(connection, pieces)
+    if SEND in pieces:
+        _Sender(connection, pieces)
+
+
+def attach_channel(channel: Any, pieces: frozenset[str] = PIECES) -> None:
+    """The same for a channel's output, when the channel is open."""
+    if CHANNEL in pieces and asyncssh.__version__ == LIBRARY and isinstance(channel, asyncssh.SSHServerChannel):
+        _ChannelSender(channel)
+
+
+def _shared_buffer() -> memoryview:
+    buffer: memoryview | None = getattr(_thread, "buffer", None)
+    if buffer is None:
+        buffer = _thread.buffer = memoryview(bytearray(2 * READ_BYTES))
+    return buffer
+
+
+class _Receiver(asyncio.BufferedProtocol):
+    """Stands between a transport and its connection. Until packets are encrypted it passes on what comes; from then on it parses.
+
+    Between two reads only what does not make a packet yet is kept, at most one: the shared buffer belongs to whoever reads.
+    """
+
+    def __init__(self, connection: Any, pieces: frozenset[str]) -> None:
+        self._connection = connection
+        self._pieces = pieces
+        self._private: dict[str, Any] = vars(connection)
+        self._library_header = connection._recv_pkthdr
+        self._partial = b""
+        self._length: int | None = None
+        self._cipher: PacketCipher | None = None
+        self._alive_at = 0.0
+        self._at_boundary = self._take_over
+        self._private["_recv_pkthdr"] = self._at_boundary
+        self._private["_transport"].set_protocol(self)
+
+    # What the transport tells
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go: behind the beginning of a packet, if there is one."""
+        buffer, partial = _shared_buffer(), self._partial
+        if not partial:
+            return buffer[:READ_BYTES]
+        kept = len(partial)
+        buffer[:kept] = partial
+        return buffer[kept : kept + READ_BYTES]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        connection, private = self._connection, self._private
+        if private["_recv_encryption"] is None or private["_recv_handler"] is not self._at_boundary or private["_inpbuf"]:
+            kept = len(self._partial)
+            connection.data_received(bytes(_shared_buffer()[kept : kept + nbytes]))
+            return
+        now = connection._loop.time()
+        if now - self._alive_at >= KEEPALIVE_GRAIN_S:
+            self._alive_at = now
+            connection._reset_keepalive_timer()
+        stop = len(self._partial) + nbytes
+        self._run(_shared_buffer()[:stop])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        self._connection.eof_received()
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
+
+    # What the library's loop calls where a packet begins
+
+    def _take_over(self) -> bool:
+        private = self._private
+        if private["_recv_encryption"] is None:
+            result: bool = self._library_header()
+            return result
+        data, private["_inpbuf"] = private["_inpbuf"], b""
+        if self._partial:
+            data, self._partial = self._partial + data, b""
+        self._parse(memoryview(data))
+        return False
+
+    # Packets
+
+    def _run(self, data: memoryview) -> None:
+        """As the library's `_recv_data`: what is wrong ends the connection, with the reason where there is one."""
+        connection = self._connection
+        try:
+            self._parse(data)
+        except asyncssh.DisconnectError as error:
+            connection._send_disconnect(error.code, error.reason, error.lang)
+            connection._force_close(error)
+        except Exception:
+            connection.internal_error()
+
+    def _parse(self, data: memoryview) -> None:
+        """Carries out the packets that are complete, and keeps the rest: here, or with the library while that waits for
+        something."""
+        private, channels = self._private, self._private["_channels"]
+        position, stop = 0, len(data)
+        while private["_transport"] is not None:
+            cipher = private["_recv_encryption"]
+            if cipher is not self._cipher:
+                cipher = self._adopt(cipher)
+            block, mac = private["_recv_blocksize"], private["_recv_macsize"]
+            length = self._length
+            if length is None:
+                if stop - position < block:
+                    break
+                length = cipher.length(private["_recv_seq"], data[position : position + block])
+                if length > private["_max_recv_pktlen"]:
+                    raise asyncssh.ProtocolError("Max packet size exceeded")
+                if 4 + length < block:
+                    raise asyncssh.ProtocolError("Packet too short")
+                self._length = length
+            end = position + 4 + length + mac
+            if end > stop:
+                break
+            sequence = private["_recv_seq"]
+            body = cipher.open(sequence, data[position:end])
+            if not body:
+                raise asyncssh.MACError("MAC verification failed")
+            position, self._length = end, None
+            if private["_auth_complete"] and private["_decompressor"] is None and self._is_data(body, channels):
+                private["_recv_seq"] = (sequence + 1) & 0xFFFFFFFF
+            elif not self._hand_over(cipher, body, length, block, mac):
+                # It waits for something: what follows lies with the library, and comes back through `_take_over`.
+                self._partial = b""
+                private["_inpbuf"] = bytes(data[position:])
+                return
+        self._partial = bytes(data[position:])
+
+    def _adopt(self, library: Any) -> PacketCipher:
+        private = self._private
+        cipher = take_over(library, private["_recv_blocksize"], private["_recv_macsize"], self._pieces)
+        self._cipher = private["_recv_encryption"] = cipher
+        return cipher
+
+    def _is_data(self, body: bytes, channels: dict[int, Any]) -> bool:
+        """Whether this was the data of an open channel, its window, or nothing, in good order; then it has been carried out."""
+        kind, stop = body[1], len(body) - body[0]
+        if kind == _CHANNEL_DATA and stop >= 10 and body[0]:
+            number, length = _DATA_HEAD.unpack_from(body, 2)
+            channel = channels.get(number)
+            if channel is None or stop != 10 + length or channel._recv_state != "open" or channel._encoding:
+                return False
+            if length > channel._recv_window:
+                return False
+            self._private["_auth_final"] = True
+            channel._accept_data(memoryview(body)[10:stop] if length >= VIEW_FROM else body[10:stop])
+            return True
+        if kind == _WINDOW_ADJUST and stop == 10 and body[0]:
+            number, adjust = _DATA_HEAD.unpack_from(body, 2)
+            channel = channels.get(number)
+            if channel is None or channel._recv_state not in ("open", "eof_pending", "eof"):
+                return False
+            self._private["_auth_final"] = True
+            channel._send_window += adjust
+            channel._flush_send_buf()
+            return True
+        return bool(kind == _IGNORE and stop >= 6 and body[0] > 0 and stop == 6 + _U32.unpack_from(body, 2)[0])
+
+    def _hand_over(self, cipher: PacketCipher, body: bytes, length: int, block: int, mac: int) -> bool:
+        """Has the library carry out a packet that is open already. False where it waits for something before the next."""
+        private = self._private
+        cipher.given = body
+        private["_pktlen"] = length
+        private["_packet"] = bytes(block)
+        private["_inpbuf"] = bytes(4 + length + mac - block)
+        done: bool = self._connection._recv_packet()
+        return done
+
+
+class _Sender:
+    """`send_packet`, for what is sent when a connection is in use. The rest is the library's own."""
+
+    def __init__(self, connection: Any, pieces: frozenset[str]) -> None:
+        self._pieces = pieces
+        self._private: dict[str, Any] = vars(connection)
+        self._connection = connection
+        self._library_send = connection.send_packet
+        self._cipher: PacketCipher | None = None
+        self._private["send_packet"] = self._send
+
+    def _send(self, pkttype: int, *args: bytes | memoryview, handler: Any = None) -> None:
+        private = self._private
+        cipher = private["_send_encryption"]
+        if cipher is not None and cipher is not self._cipher:
+            cipher = take_over(cipher, private["_send_blocksize"], 0, self._pieces)
+            self._cipher = private["_send_encryption"] = cipher
+        if (
+            pkttype <= _DISCONNECT_TO_KEX
+            or cipher is None
+            or not (private["_kex_complete"] and private["_auth_complete"])
+            or private["_compressor"] is not None
+            or private["_rekey_bytes_sent"] >= private["_rekey_bytes"]
+            or (private["_rekey_seconds"] and self._connection._loop.time() >= private["_rekey_time"])
+        ):
+            self._library_send(pkttype, *args, handler=handler)
+            return
+        block = private["_send_blocksize"]
+        size = 1 + sum(map(len, args))
+        padding = -(private["_send_enchdrlen"] + size) % block
+        if padding < 4:
+            padding += block
+        length = 1 + size + padding
+        packet = b"".join((_PACKET_HEAD.pack(length, padding, pkttype), *args, os.urandom(padding)))
+        sequence = private["_send_seq"]
+        self._connection._send(cipher.seal(sequence, packet))
+        private["_send_seq"] = (sequence + 1) & 0xFFFFFFFF
+        private["_rekey_bytes_sent"] += length
+
+
+class _ChannelSender:
+    """A channel's output: what the window does not take yet is kept as it is, and cut without copying."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._library_flush = channel._flush_send_buf
+        self._library_write = channel.write
+        private: dict[str, Any] = vars(channel)
+        private["_flush_send_buf"] = self._flush
+        private["write"] = self._write
+
+    def _write(self, data: bytes, datatype: Any = None) -> None:
+        channel = self._channel
+        if datatype is not None or channel._encoding or channel._send_state != "open" or not data:
+            self._library_write(data, datatype)
+            return
+        channel._send_buf.append((memoryview(data), None))
+        channel._send_buf_len += len(data)
+        self._flush()
+
+    def _flush(self) -> None:
+        channel = self._channel
+        waiting, connection, number = channel._send_buf, channel._conn, channel._send_chan
+        if connection is None or number is None:
+            return
+        limit = max(channel._send_pktsize, 1)  # with 0 the library would go round for ever
+        while waiting and channel._send_window > 0:
+            data, datatype = waiting[0]
+            size = min(channel._send_window, limit, len(data))
+            if size == len(data):
+                del waiting[0]
+            else:
+                rest = memoryview(data)
+                waiting[0] = (rest[size:], datatype)
+                data = rest[:size]
+            channel._send_buf_len -= size
+            channel._send_window -= size
+            if datatype is None:
+                connection.send_packet(_CHANNEL_DATA, _DATA_HEAD.pack(number, size), data, handler=channel)
+            else:
+                head = _EXTENDED_HEAD.pack(number, datatype, size)
+                connection.send_packet(_CHANNEL_EXTENDED_DATA, head, data, handler=channel)
+        self._library_flush()
