@@ -31,7 +31,7 @@ from eft.domain.case import CaseStatus, PurgeState, SubStatus
 from eft.domain.person import Role
 from eft.domain.upload import Completeness, Source, UploadState
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The migration that makes exactly these tables. `Database.open` refuses any other."""
 
 metadata = MetaData(
@@ -101,6 +101,8 @@ uploads = Table(
     Column("ended", Text),
     Column("modified_at", Instant),
     Column("inline", LargeBinary),
+    Column("concat", Text),
+    Column("parts", Text, nullable=False, server_default=text("''")),
     _one_of("source", Source),
     _one_of("state", UploadState),
     CheckConstraint('"offset" >= 0', name="offset"),
@@ -122,6 +124,7 @@ segments = Table(
     Column("end", BigInteger),
     Column("file_upload_id", String(32), nullable=False),
     Column("file_epoch", Integer, nullable=False),
+    Column("shift", BigInteger, nullable=False, server_default=text("0")),
     CheckConstraint('start >= 0 AND ("end" IS NULL OR "end" >= start)', name="range"),
     Index("ix_segments_file", "file_upload_id", "file_epoch"),
     _partial("ix_segments_open", "upload_id", where='"end" IS NULL'),

@@ -39,8 +39,10 @@ __all__ = [
     "sealed",
     "segments",
     "settling_due",
+    "some",
     "thaw_case",
     "unfinished",
+    "waiting_for_parts",
 ]
 
 _GET = select(uploads).where(uploads.c.id == bindparam("id"))
@@ -79,6 +81,22 @@ def get(conn: Connection, upload_id: str) -> Upload | None:
     return _one(conn, conn.execute(_GET, {"id": upload_id}).one_or_none())
 
 
+def some(conn: Connection, upload_ids: Iterable[str]) -> dict[str, Upload]:
+    """Those of these uploads that there are, by id."""
+    wanted = sorted(set(upload_ids))
+    found: dict[str, Upload] = {}
+    for first in range(0, len(wanted), 500):
+        query = select(uploads).where(uploads.c.id.in_(wanted[first : first + 500]))
+        found.update((upload.id, upload) for upload in _many(conn, query))
+    return found
+
+
+def waiting_for_parts(conn: Connection) -> list[str]:
+    """The ids of final uploads that are not put together yet."""
+    query = select(uploads.c.id).where(uploads.c.state == UploadState.RECEIVING, uploads.c.parts != "")
+    return list(conn.execute(query.order_by(uploads.c.created_at, uploads.c.id)).scalars())
+
+
 def lock(conn: Connection, upload_id: str) -> Upload | None:
     """The upload; nobody else changes it before this transaction ends. Where the case is locked too, the case comes first."""
     return _one(conn, conn.execute(_LOCK, {"id": upload_id}).one_or_none())
@@ -102,11 +120,12 @@ def of_case(conn: Connection, case_id: str) -> list[Upload]:
 
 
 def by_name(conn: Connection, case_id: str, name: str, source: Source) -> Upload | None:
-    """The newest unfinished upload of that name that came that way."""
+    """The newest unfinished upload of that name that came that way; no part of another."""
     query = select(uploads).where(
         uploads.c.case_id == case_id,
         uploads.c.name == name,
         uploads.c.source == source,
+        or_(uploads.c.concat.is_(None), uploads.c.parts != ""),
         uploads.c.state.in_(UNFINISHED),
     )
     return _one(conn, conn.execute(_newest(query).limit(1)).one_or_none())

@@ -82,7 +82,7 @@ class SegmentFacts:
     """What the database knows of one segment of an upload: the plaintext `[start, end)`, and the file that has it.
 
     `end` is None while its writer lives. The file is named by the upload and epoch that made it, which for a version made by
-    reference are another upload's.
+    reference are another upload's. What is at `position` here is at `position - shift` of what that upload has.
     """
 
     upload_id: str
@@ -91,13 +91,17 @@ class SegmentFacts:
     end: int | None
     file_upload_id: str
     file_epoch: int
+    shift: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """One upload. `length` and `offset` in bytes; `offset` is the end of its last closed segment, so it is a lower bound
     while a writer lives. `metadata` is the client's header as it was sent, `inline` the sealed bytes of a small file that is
-    settling, `ended` the word for why it expired (`expired`, `terminated`, `overwritten`, `purged`)."""
+    settling, `ended` the word for why it expired (`expired`, `terminated`, `overwritten`, `purged`).
+
+    `concat`: the sender's Upload-Concat (tus 1.0.0 §concatenation), None for an upload that stands for itself. `parts`: the ids
+    of the parts of a final one, in order, with blanks between."""
 
     id: str
     case_id: str
@@ -119,7 +123,14 @@ class Upload:
     ended: str | None = None
     modified_at: datetime | None = None
     inline: bytes | None = None
+    concat: str | None = None
+    parts: str = ""
     segments: tuple[SegmentFacts, ...] = field(default=())
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is to become part of a final upload, and never an attachment by itself."""
+        return self.concat is not None and not self.parts
 
 
 def unfreeze_expiry(expires_at: datetime, frozen_at: datetime, now: datetime) -> datetime:

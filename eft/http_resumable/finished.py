@@ -11,7 +11,7 @@ async def finish_what_is_whole(transfers: Transfers, upload: Upload, case_id: st
 
     Raises DigestMismatch.
     """
-    if upload.state is not UploadState.RECEIVING or upload.offset != upload.length:
+    if upload.state is not UploadState.RECEIVING or upload.offset != upload.length or upload.concat is not None:
         return upload
     reception = await transfers.take(upload.id, case_id=case_id)
     try:

@@ -146,7 +146,8 @@ class Receiving:
             offset, expires_at = reception.offset, reception.expires_at
             attachment = await reception.finish(Completeness.DECLARED)
             sha256 = attachment.sha256 if attachment is not None else None
-            return Received(upload_id=reception.upload_id, offset=offset, finished=True, expires_at=expires_at, sha256=sha256)
+            finished = not reception.is_part
+            return Received(upload_id=reception.upload_id, offset=offset, finished=finished, expires_at=expires_at, sha256=sha256)
         durable = await reception.commit()
         return Received(upload_id=reception.upload_id, offset=durable, finished=False, expires_at=reception.expires_at)
 

@@ -1,12 +1,12 @@
 """tus 1.0.0 on `/files`: core, creation, creation-with-upload, creation-defer-length, termination, expiration, checksum,
-checksum-trailer."""
+checksum-trailer, concatenation, concatenation-unfinished."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from eft.domain.digests import PART_CHECKSUMS
-from eft.domain.errors import DigestMismatch
+from eft.domain.errors import DigestMismatch, Invalid, LengthInvalid
 from eft.domain.upload import Upload, UploadState
 from eft.http_resumable import tus_headers as tus
 from eft.http_resumable.content import repr_digest
@@ -61,6 +61,9 @@ class Tus:
     async def _create(self, call: Call) -> Response:
         """Tus 1.0.0 §creation, §creation-with-upload; also an empty file, which is finished as soon as it is created."""
         request = call.request
+        concat = tus.concat_of(request.headers)
+        if concat is not None and concat.part_ids:
+            return await self._concatenate(call, concat)
         length = tus.creation_length(request.headers)
         metadata = tus.metadata_of(request.headers)
         intent = Intent(
@@ -70,6 +73,7 @@ class Tus:
             length=length,
             sha256=tus.one_digest(metadata.sha256, whole_sha256(request.headers)),
             metadata=metadata.text,
+            concat=concat.text if concat is not None else None,
         )
         if request.content_length == 0 and length != 0:
             upload = await self._receiving.register(call, intent)
@@ -80,6 +84,25 @@ class Tus:
         headers = _told(received)
         headers.add(*location(received.upload_id))
         return Response(201, headers)
+
+    async def _concatenate(self, call: Call, concat: tus.Concat) -> Response:
+        """Tus 1.0.0 §concatenation: a final upload, which brings nothing but the names of its parts."""
+        headers = call.request.headers
+        if "Upload-Length" in headers or "Upload-Defer-Length" in headers:
+            raise LengthInvalid("A final upload is as long as its parts.", "Leave Upload-Length and Upload-Defer-Length out.")
+        if call.request.content_length != 0:
+            raise Invalid("A final upload brings no bytes of its own.", "Send the bytes to its parts.")
+        metadata = tus.metadata_of(headers)
+        intent = Intent(
+            name=metadata.name,
+            source=call.principal.source,
+            actor=call.actor,
+            sha256=tus.one_digest(metadata.sha256, whole_sha256(headers)),
+            metadata=metadata.text,
+            concat=concat.text,
+        )
+        upload = await self._transfers.concatenate(call.case_id, intent, concat.part_ids)
+        return Response(201, (location(upload.id), *await self._state_of(upload)))
 
     async def _patch(self, call: Call, upload_id: str) -> Response:
         headers = call.request.headers
@@ -94,7 +117,30 @@ class Tus:
             # Its offset equals its length, which clients take for success.
             raise DigestMismatch(upload.declared_sha256 or "", upload.sha256 or "")
         upload = await finish_what_is_whole(self._transfers, upload, call.case_id)
-        return Response(200, _state_of(upload))
+        return Response(200, await self._state_of(upload))
+
+    async def _state_of(self, upload: Upload) -> Headers:
+        is_finished = upload.state is UploadState.PUBLISHED
+        # What a final upload has before it is put together is no offset that anybody could go on from.
+        is_waiting = bool(upload.parts) and upload.state is UploadState.RECEIVING
+        headers = Headers((("Cache-Control", "no-store"),))
+        if not is_waiting:
+            headers.add("Upload-Offset", str(upload.offset))
+        length = upload.offset if is_finished else upload.length
+        if is_waiting:
+            length = await self._transfers.length_of_parts(upload)
+        if length is not None:
+            headers.add("Upload-Length", str(length))
+        elif not is_waiting:
+            headers.add("Upload-Defer-Length", "1")
+        for name, value in (("Upload-Metadata", upload.metadata), ("Upload-Concat", upload.concat)):
+            if value:
+                headers.add(name, value)
+        if not is_finished:
+            headers.add("Upload-Expires", http_date(upload.expires_at))
+        elif upload.sha256 is not None:
+            headers.add("Repr-Digest", repr_digest(upload.sha256))
+        return headers
 
 
 def _told(received: Received) -> Headers:
@@ -103,18 +149,4 @@ def _told(received: Received) -> Headers:
         headers.add("Upload-Expires", http_date(received.expires_at))
     elif received.sha256 is not None:
         headers.add("Repr-Digest", repr_digest(received.sha256))
-    return headers
-
-
-def _state_of(upload: Upload) -> Headers:
-    headers = Headers((("Cache-Control", "no-store"), ("Upload-Offset", str(upload.offset))))
-    is_finished = upload.state is UploadState.PUBLISHED
-    length = upload.offset if is_finished else upload.length
-    headers.add(*(("Upload-Defer-Length", "1") if length is None else ("Upload-Length", str(length))))
-    if upload.metadata:
-        headers.add("Upload-Metadata", upload.metadata)
-    if not is_finished:
-        headers.add("Upload-Expires", http_date(upload.expires_at))
-    elif upload.sha256 is not None:
-        headers.add("Repr-Digest", repr_digest(upload.sha256))
     return headers

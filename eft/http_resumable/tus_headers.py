@@ -23,6 +23,8 @@ EXTENSIONS: Final = (
     "expiration",
     "checksum",
     "checksum-trailer",
+    "concatenation",
+    "concatenation-unfinished",
 )
 PART_TYPE: Final = "application/offset+octet-stream"
 METADATA_BYTES: Final = 8 * 1024
@@ -39,6 +41,14 @@ class Metadata:
     text: str
     name: str
     sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Upload-Concat, `text` as it came: of a part, or of a final upload with the ids of its parts."""
+
+    text: str
+    part_ids: tuple[str, ...]
 
 
 def method_of(method: str, headers: Headers) -> str:
@@ -104,6 +114,20 @@ def one_digest(said: str | None, also_said: str | None) -> str | None:
     if said is not None and also_said is not None and said != also_said:
         raise DigestInvalid("The file's digest is declared twice, and differently.", "Declare it once.")
     return said or also_said
+
+
+def concat_of(headers: Headers) -> Concat | None:
+    """What Upload-Concat says, None without it. A part may be named by its path or its whole address. Raises Invalid."""
+    said = headers.get_all("Upload-Concat")
+    if not said:
+        return None
+    if said == ["partial"]:
+        return Concat("partial", ())
+    kind, _, listed = said[0].partition(";")
+    part_ids = [address.rstrip("/").rpartition("/")[2] for address in listed.split()]
+    if len(said) > 1 or kind.strip() != "final" or not part_ids:
+        raise Invalid("Upload-Concat is neither partial nor a list of parts.", "Send `partial`, or `final;/files/ID /files/ID`.")
+    return Concat(said[0], tuple(part_ids))
 
 
 def metadata_of(headers: Headers) -> Metadata:

@@ -19,12 +19,14 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The plaintext `[start, end)` of the file, in the segment that this upload and epoch made."""
+    """The plaintext `[start, end)` of the file, in the segment that this upload and epoch made: there it is at
+    `[start - shift, end - shift)`."""
 
     upload: str
     epoch: int
     start: int
     end: int
+    shift: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Manifest:
         reached = 0
         for piece in sorted(self.segments, key=lambda piece: piece.start):
             uid_bytes(piece.upload)
-            if not 0 <= piece.start < piece.end <= self.size or piece.start > reached:
+            if not 0 <= piece.start < piece.end <= self.size or piece.start > reached or piece.shift > piece.start:
                 raise ValueError("the pieces of a manifest do not cover the file")
             reached = max(reached, piece.end)
         if reached != self.size or self.sha256 != parse_sha256(self.sha256):
@@ -57,11 +59,17 @@ def seal_manifest(key: bytes, region: str, case: str, manifest: Manifest) -> byt
             "format": _FORMAT,
             "size": manifest.size,
             "sha256": manifest.sha256,
-            "segments": [[piece.upload, piece.epoch, piece.start, piece.end] for piece in manifest.segments],
+            "segments": [_stated(piece) for piece in manifest.segments],
         },
         separators=(",", ":"),
     )
     return seal(key, manifest_info(region, case, manifest.upload), text.encode())
+
+
+def _stated(piece: Piece) -> list[str | int]:
+    """A piece that lies where it was written is stated in four members, as it always was."""
+    stated: list[str | int] = [piece.upload, piece.epoch, piece.start, piece.end]
+    return [*stated, piece.shift] if piece.shift else stated
 
 
 def open_manifest(key: bytes, region: str, case: str, upload: str, sealed: bytes) -> Manifest:

@@ -73,7 +73,7 @@ class Content:
         while position < stop:
             facts, reader = self._reader_at(position)
             end = stop if facts.end is None else min(stop, facts.end)
-            pieces.append(reader.read(position, end))
+            pieces.append(reader.read(position - facts.shift, end - facts.shift))
             position = end
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -86,7 +86,8 @@ class Content:
         for facts in self._segments:
             if _covers(facts, position):
                 segment = SegmentId(self._case_uid, facts.file_upload_id, facts.file_epoch)
-                self._open = (facts, self._r.segments.open(segment, self._key, end=facts.end))
+                end = None if facts.end is None else facts.end - facts.shift
+                self._open = (facts, self._r.segments.open(segment, self._key, end=end))
                 return self._open
         raise Tampered
 
@@ -127,6 +128,7 @@ async def open_attachment(resources: Resources, attachment: Attachment) -> Conte
             end=piece.end,
             file_upload_id=piece.upload,
             file_epoch=piece.epoch,
+            shift=piece.shift,
         )
         for piece in manifest.segments
     )

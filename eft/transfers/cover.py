@@ -9,10 +9,10 @@ from eft.domain.upload import SegmentFacts
 
 
 def is_plain(segments: Iterable[SegmentFacts]) -> bool:
-    """Whether each segment begins where the one before it ends: then every byte was written once, in order."""
+    """Whether each segment begins where the one before it ends: then every byte was written once, in order, for this file."""
     position = 0
     for facts in segments:
-        if facts.start != position or facts.end is None:
+        if facts.start != position or facts.end is None or facts.shift:
             return False
         position = facts.end
     return True

@@ -171,7 +171,7 @@ def _path(support: bool, name: str) -> str:
 
 
 def _is_shown(upload: Upload) -> bool:
-    return upload.state in _SHOWN[upload.source]
+    return upload.state in _SHOWN[upload.source] and not upload.is_part
 
 
 def shown_path(upload: Upload) -> str:

@@ -21,6 +21,7 @@ from eft.domain.errors import (
     NotFound,
     NotSequential,
     Purged,
+    ReadOnly,
     UploadExpired,
     UploadTerminated,
     WriterDisplaced,
@@ -311,7 +312,10 @@ class Holders:
         """Where a segment ends, and the digest's state there. One whose file was never made is empty."""
         try:
             reader = self._r.segments.open(
-                SegmentId(case.uid, facts.file_upload_id, facts.file_epoch), key, settle=settle, end=facts.end
+                SegmentId(case.uid, facts.file_upload_id, facts.file_epoch),
+                key,
+                settle=settle,
+                end=None if facts.end is None else facts.end - facts.shift,
             )
         except NotFound:
             if facts.end is not None:
@@ -322,7 +326,8 @@ class Holders:
         finally:
             reader.close()
         end = durable.end if facts.end is None else facts.end
-        return replace(facts, end=end), durable.digest if durable.end == end else None
+        is_its_own = not facts.shift and durable.end == end
+        return replace(facts, end=end), durable.digest if is_its_own else None
 
     async def find(self, upload_id: str, case_id: str) -> tuple[Upload, Case]:
         """The upload and its case. Raises NotFound, also for another case's upload."""
@@ -338,6 +343,8 @@ class Holders:
     def check_may_receive(self, upload: Upload, case: Case) -> None:
         """Raises where the upload takes no byte in its state."""
         check_ended(upload, case)
+        if upload.parts:
+            raise ReadOnly("A final upload takes no bytes of its own.", "Add to its parts.")
         if upload.state is UploadState.PUBLISHED or upload.state is UploadState.SEALED:
             raise AlreadyFinished
         check_takes_data(case)

@@ -19,7 +19,7 @@ FULL = 2 * BATCH
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A file to come. `length` in bytes where it is known, `sha256` in hex where the sender declared it, `metadata` the
-    sender's own header, given back as it came."""
+    sender's own header, given back as it came. `concat`: its Upload-Concat, where the upload is a part or is made of parts."""
 
     name: str
     source: Source
@@ -28,6 +28,7 @@ class Intent:
     sha256: str | None = None
     metadata: str = ""
     modified_at: datetime | None = None
+    concat: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from eft.domain.attachment import AttachmentState
 from eft.domain.errors import AlreadyFinished, EftError, LegalHold, NotFound
 from eft.domain.upload import Completeness, SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
+from eft.transfers.concatenation import Concatenation
 from eft.transfers.holders import Holders
 from eft.transfers.resources import Resources
 
@@ -27,14 +28,16 @@ log = logging.getLogger(__name__)
 class Jobs:
     """Every job is safe to run in several workers at once, and to be killed at any step: the next run goes on."""
 
-    def __init__(self, resources: Resources, holders: Holders) -> None:
+    def __init__(self, resources: Resources, holders: Holders, concatenation: Concatenation) -> None:
         self._r = resources
         self._holders = holders
+        self._concatenation = concatenation
         self._recovered_at = float("-inf")
 
     async def tick(self) -> None:
         """One that fails stops no other; it is tried again at the next tick."""
         await self._attempt("settle", self._publish_settled())
+        await self._attempt("concatenate", self._concatenate())
         await self._attempt("expire", self._expire())
         if self._r.clock.monotonic() - self._recovered_at >= _RECOVER_EVERY_S:
             await self.recover()
@@ -95,6 +98,10 @@ class Jobs:
             some = due[at : at + _AT_ONCE]
             publish = self._holders.publication.publish_settled
             await asyncio.gather(*(self._attempt("settle", publish(upload_id), upload_id) for upload_id in some))
+
+    async def _concatenate(self) -> None:
+        for upload_id in await self._r.database.read(uploads.waiting_for_parts):
+            await self._attempt("concatenate", self._concatenation.assemble(upload_id), upload_id)
 
     async def _expire(self) -> None:
         now = self._r.clock.now()

@@ -17,7 +17,7 @@ def manifest_of(upload_id: str, segments: Sequence[SegmentFacts], size: int, sha
     for segment in cover(segments):
         if segment.end is None or segment.start != position:
             raise Tampered
-        kept.append(Piece(segment.file_upload_id, segment.file_epoch, segment.start, segment.end))
+        kept.append(Piece(segment.file_upload_id, segment.file_epoch, segment.start, segment.end, segment.shift))
         position = segment.end
     if position != size:
         raise Tampered

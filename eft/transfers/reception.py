@@ -59,6 +59,11 @@ class Reception:
         return self._holders.expiry_after(self._hold.durable_at)
 
     @property
+    def is_part(self) -> bool:
+        """Whether the upload is a part of another, which is never published by itself."""
+        return self._hold.upload.is_part
+
+    @property
     def full(self) -> bool:
         """Whether to wait for `ready` before offering more."""
         return self._hold.full
@@ -106,13 +111,19 @@ class Reception:
         return await uncancelled(self._hold.rollback())
 
     async def finish(self, completeness: Completeness) -> Attachment | None:
-        """The file is whole: durable, and published with its digest; None where the digest is still being read back.
+        """The file is whole: durable, and published with its digest; None where the digest is still being read back, and for a
+        part of another upload, which waits for that.
 
         Raises DigestMismatch, and what `commit` raises."""
         self._check()
         return await uncancelled(self._finish(completeness))
 
     async def _finish(self, completeness: Completeness) -> Attachment | None:
+        if self.is_part:
+            await self._hold.store_row()
+            await self._hold.commit()
+            await self._holders.drop(self._hold)
+            return None
         try:
             attachment = await self._holders.publication.finish(self._hold, completeness)
         except DigestMismatch:

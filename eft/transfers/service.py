@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 import logging
@@ -19,6 +19,7 @@ from eft.domain.errors import AlreadyFinished, CaseClosed, Conflict, DigestInval
 from eft.domain.names import check_name
 from eft.domain.upload import SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
+from eft.transfers.concatenation import Concatenation
 from eft.transfers.content import Content, open_attachment, open_upload, read_attachment
 from eft.transfers.holders import Holders, check_ended
 from eft.transfers.intent import Allowance, Intent
@@ -37,7 +38,8 @@ class Transfers:
     def __init__(self, resources: Resources) -> None:
         self._r = resources
         self.holders = Holders(resources)
-        self._jobs = Jobs(resources, self.holders)
+        self._concatenation = Concatenation(resources, self.holders)
+        self._jobs = Jobs(resources, self.holders, self._concatenation)
 
     async def open(self) -> None:
         """Joins the other workers, and finishes what a dead one left."""
@@ -90,6 +92,24 @@ class Transfers:
             return upload
 
         return await self._r.database.write(work)
+
+    async def concatenate(self, case_id: str, intent: Intent, part_ids: Sequence[str]) -> Upload:
+        """A final upload: what the parts have, one after the other, once each of them is whole. It takes no byte itself. The same
+        parts, in the same order and with the same metadata, give the same upload again.
+
+        Raises NotFound, also for another case's part; Invalid for what is no part; UploadExpired, UploadTerminated,
+        DigestMismatch, and what `register` raises.
+        """
+        intent = _checked(intent)
+        case = await self._open_case(case_id)
+        made = await self._concatenation.create(case, self._new_upload(case, intent), intent, part_ids)
+        await self._concatenation.assemble(made.id)
+        upload, _ = await self.holders.find(made.id, case_id)
+        return upload
+
+    async def length_of_parts(self, upload: Upload) -> int | None:
+        """Bytes that a final upload will have, where all its parts have said theirs."""
+        return await self._concatenation.length(upload)
 
     async def take(self, upload_id: str, *, case_id: str) -> Reception:
         """The right to add to an upload, taken from whoever had it; `offset` is durable.
@@ -197,6 +217,8 @@ class Transfers:
             if attachment.state is not AttachmentState.AVAILABLE:
                 raise Purged(attachment.gone_at)
             return upload
+        if upload.parts:
+            return upload
         if upload.state is not UploadState.RECEIVING or not case.takes_data:
             return await self._with_live_offset(upload, case)
         reception = await self.holders.take(upload_id, case_id)
@@ -210,7 +232,8 @@ class Transfers:
         return await self._with_live_offset(upload, case)
 
     async def unfinished(self, case_id: str) -> list[Upload]:
-        """The case's unfinished uploads, newest first, with what is durable of each now. Displaces nobody."""
+        """The case's unfinished uploads, newest first, with what is durable of each now; parts of others are not among them.
+        Displaces nobody."""
 
         def work(conn: Connection) -> tuple[Case | None, list[Upload]]:
             return cases.get(conn, case_id), uploads.unfinished(conn, case_id)
@@ -218,7 +241,7 @@ class Transfers:
         case, found = await self._r.database.read(work)
         if case is None:
             raise NotFound
-        return [await self._with_live_offset(upload, case) for upload in found]
+        return [await self._with_live_offset(upload, case) for upload in found if not upload.is_part]
 
     async def attachment(self, attachment_id: str, *, case_id: str | None = None) -> Attachment:
         """Raises NotFound, also where it is another case's."""
@@ -292,6 +315,7 @@ class Transfers:
             declared_sha256=intent.sha256,
             actor=intent.actor.name,
             modified_at=intent.modified_at,
+            concat=intent.concat,
         )
 
     async def _with_live_offset(self, upload: Upload, case: Case) -> Upload:

@@ -26,7 +26,8 @@ def test_options_lists_what_there_is_and_needs_no_token(site: TusSite) -> None:
         assert answer.status == 204
         assert answer.headers["Tus-Version"] == "1.0.0"
         assert answer.headers["Tus-Extension"] == (
-            "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum,checksum-trailer"
+            "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum,checksum-trailer,"
+            "concatenation,concatenation-unfinished"
         )
         assert answer.headers["Tus-Checksum-Algorithm"] == "sha1,sha256,sha512,md5,crc32"
         assert "Tus-Max-Size" not in answer.headers
