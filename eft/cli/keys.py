@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 
-from eft.bootstrap import Services, create_keys, keys_out_of_reach
+from eft.bootstrap import Services, create_keys
 from eft.cli.acting import act, operator
 from eft.cli.command import Group, show, with_config
 from eft.config import Config
 from eft.db.receipt_keys import ReceiptKey
+from eft.domain.case import PurgeState
+from eft.domain.errors import KeyUnavailable, Purged
 from eft.storage.ports import KeyReport
 
 
@@ -50,7 +52,7 @@ def check(config: Config) -> None:
     """
 
     async def work(services: Services) -> tuple[KeyReport, list[str]]:
-        return await asyncio.to_thread(services.keys.check), await keys_out_of_reach(services)
+        return await asyncio.to_thread(services.keys.check), await _out_of_reach(services)
 
     report, missing = act(config, work)
     lines = [
@@ -124,6 +126,22 @@ def receipt_key(config: Config, wants_new: bool) -> None:
     published, known = act(config, work)
     lines = [f"{key.kid}  since {key.made_at:%Y-%m-%d %H:%M} UTC{_until(key)}" for key in known]
     show(published, "\n".join(lines))
+
+
+async def _out_of_reach(running: Services) -> list[str]:
+    """The cases that have a key according to the database, and none that can be had according to the key store; their ids."""
+    lost: list[str] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = await running.cases.page(cursor, 1000)
+        for case in page:
+            if case.key_slot is not None and case.purge is PurgeState.NONE:
+                try:
+                    await asyncio.to_thread(running.keys.case_key, case.key_slot, case.uid)
+                except (KeyUnavailable, Purged):
+                    lost.append(case.id)
+        if cursor is None:
+            return lost
 
 
 def _until(key: ReceiptKey) -> str:
