@@ -208,6 +208,7 @@ class Gateway:
             clock=made.clock,
             settings=SftpSettings(
                 host_keys=config.sftp.host_keys,
+                packet_pieces=frozenset(config.sftp.packet_pieces),
                 hosts=config.sftp.listen,
                 port=config.sftp.port,
                 reuse_port=True,
