@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 WEB_INSTALLED := web/node_modules/.installed
 WEB_BUILT := web/node_modules/.built
+INTEROP := tests/interop/js
+INTEROP_INSTALLED := $(INTEROP)/node_modules/.installed
 
 # Files of tests that run at the same time. Most tests wait for processes that they started.
 JOBS ?= 3
@@ -53,6 +55,11 @@ test-deps: ## Install the programs that tests and benches need (Debian, as root)
 	@if dpkg --status $(TEST_PACKAGES) >/dev/null 2>&1; then echo "All programs that the tests need are installed."; \
 	else apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $(TEST_PACKAGES) </dev/null; fi
 
+# Clients in JavaScript that the tests drive eft with. Without npm their tests are skipped, though not in CI.
+$(INTEROP_INSTALLED): $(INTEROP)/package-lock.json $(INTEROP)/package.json $(INTEROP)/.npmrc
+	@if command -v npm >/dev/null; then cd $(INTEROP) && npm ci --loglevel=error && touch node_modules/.installed; \
+	else echo "NOT INSTALLED for want of npm: $(INTEROP)" >&2; test -z "$${CI:-}"; fi
+
 .PHONY: lint
 lint: setup ## Check format, rules, types and the direction of imports
 	$(BIN)/ruff format --check
@@ -62,7 +69,7 @@ lint: setup ## Check format, rules, types and the direction of imports
 	@if test -e $(WEB_INSTALLED); then cd web && npm run --silent lint; fi
 
 .PHONY: test
-test: setup lint ## Lint and run the tests (choose some with ARGS="-k name")
+test: setup lint $(INTEROP_INSTALLED) ## Lint and run the tests (choose some with ARGS="-k name")
 	@if test -e $(WEB_INSTALLED); then cd web && npm run --silent test; else echo "NOT TESTED for want of npm: web/" >&2; fi
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 

@@ -16,6 +16,7 @@ from eft.http_resumable import tus_headers as tus
 from eft.http_resumable.content import repr_digest
 from eft.http_resumable.digest_fields import whole_sha256
 from eft.http_resumable.draft_versions import INTEROP, NEWEST, PART_TYPE, DraftVersion, integer, version_of
+from eft.http_resumable.finished import finish_what_is_whole
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.locations import location
 from eft.http_resumable.part_checks import check_of
@@ -85,7 +86,7 @@ class Draft:
         if version.declared:
             limits = version.limits(self._receiving.max_size, upload.expires_at, upload.created_at)
             request.inform(104, (location(upload.id), *limits, _interop(version)))
-        part = Part(ends=completes, progress=partial(_tell_progress, request, version))
+        part = Part(ends=version.ends(completes), progress=partial(_tell_progress, request, version))
         received = await self._receiving.append(call, upload.id, 0, part)
         response = Response(201, self._told(received, version))
         response.headers.add(*location(upload.id))
@@ -105,7 +106,9 @@ class Draft:
                 raise Invalid("Upload-Complete is missing.", "Send Upload-Complete: ?1 with the last part, ?0 before.")
             completes = True
         part = Part(
-            length=_length(request, offset, completes), ends=completes, progress=partial(_tell_progress, request, version)
+            length=_length(request, offset, completes),
+            ends=version.ends(completes),
+            progress=partial(_tell_progress, request, version),
         )
         try:
             received = await self._receiving.append(call, upload_id, offset, part)
@@ -130,6 +133,8 @@ class Draft:
         upload = await self._transfers.progress(upload_id, case_id=call.case_id)
         if upload.state is UploadState.REFUSED:
             raise DigestMismatch(upload.declared_sha256 or "", upload.sha256 or "")
+        if version.ends_by_length:
+            upload = await finish_what_is_whole(self._transfers, upload, call.case_id)
         return Response(204, self._state_of(upload, version))
 
     def _state_of(self, upload: Upload, version: DraftVersion) -> Headers:

@@ -7,7 +7,9 @@
 | 6 | -04, -05 | Upload-Complete | application/partial-upload | 201 |
 | 7, 8, 9 | -06 to -08, -09 to -11, -12 on | Upload-Complete | application/partial-upload | 204 |
 
-Upload-Limit is told from 6 on, its max-age from 7 on. 104 tells progress from 5 on. An upload that is gone is 404 up to 6.
+Up to 6 an upload is also complete where it reaches the length that Upload-Length told: tus-js-client 4.3.1 sends the last of
+several parts with `?0`, and takes a full offset for success. Upload-Limit is told from 6 on, its max-age from 7 on. 104 tells
+progress from 5 on. An upload that is gone is 404 up to 6.
 """
 
 from __future__ import annotations
@@ -44,6 +46,14 @@ class DraftVersion:
     @property
     def tells_progress(self) -> bool:
         return self.declared and self.number >= 5
+
+    def ends(self, completes: bool) -> bool | None:
+        """Whether the file ends with a body of which the request says so; None where its length tells."""
+        return None if not completes and self.ends_by_length else completes
+
+    @property
+    def ends_by_length(self) -> bool:
+        return self.number <= 6
 
     @property
     def unfinished_status(self) -> int:

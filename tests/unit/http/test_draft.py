@@ -211,6 +211,14 @@ def test_a_length_reached_does_not_complete_an_upload_and_an_empty_part_does(sit
     assert (told.status, told.headers["Upload-Complete"], told.headers["Repr-Digest"]) == (200, "?1", digest(b"abc"))
 
 
+@pytest.mark.parametrize("version", [3, 4, 5, 6])
+def test_in_older_versions_a_length_reached_completes_an_upload(site: TusSite, version: int) -> None:
+    path = create(site, version, b"abc", complete=False, Upload_Length="5").headers["Location"]
+    told = patch(site, version, path, 3, b"de", complete=False)
+    assert (told.status, told.headers["Repr-Digest"]) == (201, digest(b"abcde"))
+    assert told.says(completeness(version, True))
+
+
 def test_an_answer_that_was_lost_is_given_again(site: TusSite) -> None:
     path = create(site, 9, b"abc", complete=True).headers["Location"]
     told = patch(site, 9, path, 3, b"", complete=True)
