@@ -26,7 +26,7 @@ from eft.domain.errors import ChecksumMismatch, EftError, LengthInvalid, Storage
 from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.ports import SegmentId, SegmentWriter
 from eft.transfers.hold_rows import add_segment, check_fence, record_end
-from eft.transfers.intent import BATCH, FULL, Allowance, Intent
+from eft.transfers.intent import BATCH, FULL, Allowance, Intent, join_small
 from eft.transfers.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -314,7 +314,7 @@ class Hold:
 
     def _store(self, parts: list[bytes | memoryview]) -> None:
         assert self._writer is not None
-        for part in parts:
+        for part in parts if self._check is not None else join_small(parts):
             if self.digest is not None:
                 self.digest.update(part)
             if self._check is not None and part is not self._inherited:
