@@ -161,13 +161,15 @@ async def test_a_changed_byte_ends_the_connection_and_nothing_of_it_is_kept(ciph
         async with server:
             port = server.sockets[0].getsockname()[1]
             options = {"username": "eft_us_someone", "password": "abcde-fghjk", "known_hosts": None, "client_keys": None}
-            async with asyncssh.connect("127.0.0.1", port, config=None, encryption_algs=[cipher], **options) as connection:
-                async with connection.start_sftp_client() as sftp:
-                    file = await sftp.open("/a", "wb")
-                    await file.write(b"good")
-                    armed = True
-                    with pytest.raises((asyncssh.Error, OSError)):
-                        await asyncio.wait_for(file.write(bytes(60_000)), 10)
+            async with (
+                asyncssh.connect("127.0.0.1", port, config=None, encryption_algs=[cipher], **options) as connection,
+                connection.start_sftp_client() as sftp,
+            ):
+                file = await sftp.open("/a", "wb")
+                await file.write(b"good")
+                armed = True
+                with pytest.raises((asyncssh.Error, OSError)):
+                    await asyncio.wait_for(file.write(bytes(60_000)), 10)
         async with asyncio.timeout(5):
             while door.door.connections:
                 await asyncio.sleep(0.01)

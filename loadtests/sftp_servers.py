@@ -1,0 +1,156 @@
+"""The SFTP servers that are measured: a gateway of eft made for the run, OpenSSH's own, and Go's pkg/sftp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+import getpass
+import json
+import os
+from pathlib import Path
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from typing import Any
+import urllib.error
+import urllib.request
+
+import trustme
+
+from loadtests.servers import ROOT, _free_port, _serving, openssh
+
+CASE = "BENCH-1"
+SCOPES = ("cases:read", "cases:write", "attachments:read", "attachments:write", "accounts:read", "accounts:write")
+
+
+@dataclass
+class Target:
+    """One server, as a client of SFTP sees it. `key` where it signs in with one."""
+
+    name: str
+    pid: int
+    port: int
+    user: str
+    password: str = ""
+    key: Path | None = None
+    prefix: str = ""
+    directory: Path | None = None
+    gateway: Gateway | None = field(default=None, repr=False)
+
+    def clear(self) -> None:
+        """Deletes what the last run left."""
+        if self.gateway is not None:
+            self.gateway.clear()
+        elif self.directory is not None:
+            subprocess.run(["find", str(self.directory), "-mindepth", "1", "-delete"], check=True)
+
+
+@dataclass
+class Gateway:
+    """A gateway of its own, in `directory`."""
+
+    directory: Path
+    ports: tuple[int, int, int]
+    ca: Path
+    token: str = ""
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        request = urllib.request.Request(f"https://localhost:{self.ports[0]}/api/v1/{path}", method=method)
+        request.add_header("Authorization", f"Bearer {self.token}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=str(self.ca)), timeout=60) as answer:
+            content = answer.read()
+        return json.loads(content) if content else None
+
+    def clear(self) -> None:
+        """A page at a time; a benchmark of many files takes a case of its own instead, and leaves it."""
+        for attachment in self.call("GET", f"cases/{CASE}/attachments?limit=100")["items"]:
+            if attachment["state"] == "available":
+                self.call("DELETE", f"attachments/{attachment['id']}")
+
+
+@contextmanager
+def eft(directory: Path, name: str = "eft", *, workers: int = 1, pieces: list[str] | None = None) -> Iterator[Target]:
+    """`eft serve` with an account of one case. `pieces`: of the packet layer, all without it."""
+    command = str(Path(sys.executable).parent / "eft")
+    secrets = directory / "secrets"
+    secrets.mkdir(parents=True, mode=0o700)
+    ports = (_free_port(), _free_port(), _free_port())
+    gateway = Gateway(directory, ports, directory / "ca.pem")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(gateway.ca))
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    (secrets / "tls.pem").write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+    (secrets / "tls.key").touch(mode=0o600)
+    (secrets / "tls.key").write_bytes(issued.private_key_pem.bytes())
+    for kind, more in (("ed25519", ()), ("rsa", ("-b", "3072"))):
+        file = secrets / f"ssh_host_{kind}_key"
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, *more, "-N", "", "-f", str(file)], check=True)
+    config = directory / "gateway.toml"
+    told = "" if pieces is None else f"packet_pieces = {json.dumps(pieces)}\n"
+    config.write_text(
+        f'region = "us"\nregions_dir = "{ROOT}/regions"\n[storage]\nroot = "data"\n'
+        f'[keys]\nmaster_key_file = "secrets/master.key"\n'
+        f'[https]\nport = {ports[0]}\ncertificate = "secrets/tls.pem"\nprivate_key = "secrets/tls.key"\n'
+        f'[sftp]\nport = {ports[1]}\nhost_keys = ["secrets/ssh_host_ed25519_key", "secrets/ssh_host_rsa_key"]\n{told}'
+        f"[operations]\nport = {ports[2]}\n[uploads]\nsettle_s = 0.0\nsettle_suspicious_s = 0.0\n"
+    )
+
+    def run(*words: str) -> str:
+        return subprocess.run([command, *words, "--config", str(config)], check=True, capture_output=True, text=True).stdout
+
+    run("keys", "create")
+    asked = [word for scope in SCOPES for word in ("--scope", scope)]
+    gateway.token = json.loads(run("token", "create", "--name", "bench", *asked, "--json"))["token"]
+    serve = [command, "serve", "--config", str(config), "--workers", str(workers)]
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(serve, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        _wait_until_ready(process, ports[2])
+        gateway.call("PUT", f"cases/{CASE}", {"organisation": "Benchmark", "subject": "Benchmark", "status": "open"})
+        account = gateway.call("POST", f"cases/{CASE}/sftp-account")
+        yield Target(name, process.pid, ports[1], account["username"], account["password"], prefix="/", gateway=gateway)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+                return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit("eft did not start") from None
+            time.sleep(0.05)
+
+
+@contextmanager
+def openssh_target(directory: Path) -> Iterator[Target]:
+    with openssh(directory) as peer:
+        stored = peer.directory
+        yield Target(
+            "OpenSSH", peer.pid, peer.port, getpass.getuser(), key=directory / "client", prefix=f"{stored}/", directory=stored
+        )
+
+
+@contextmanager
+def go_target(directory: Path) -> Iterator[Target]:
+    """Built from loadtests/peers/go-sftp, once for a run."""
+    stored, port = directory / "stored", _free_port()
+    stored.mkdir(parents=True)
+    program = directory / "go-sftp"
+    source = Path(__file__).parent / "peers" / "go-sftp"
+    subprocess.run(["go", "build", "-o", str(program), "."], cwd=source, check=True, env={**os.environ, "GOFLAGS": "-mod=mod"})
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / "host")], check=True)
+    words = [str(program), "-listen", f"127.0.0.1:{port}", "-host-key", str(directory / "host")]
+    words += ["-directory", str(stored), "-password", "bench"]
+    with _serving(words, port) as pid:
+        yield Target("Go pkg/sftp", pid, port, "bench", "bench", prefix=f"{stored}/", directory=stored)
