@@ -10,7 +10,7 @@ from unittest import mock
 from eft.domain.case import RETENTION, SubStatus
 from eft.domain.digests import PartCheck, RunningDigest
 from eft.domain.errors import ChecksumMismatch, DigestMismatch, StorageFailed
-from eft.domain.upload import Completeness, Source
+from eft.domain.upload import Completeness, Source, UploadState
 from eft.storage.key_format import Slot
 from eft.storage.slot_file import SlotFile
 from eft.transfers import Intent
@@ -129,6 +129,25 @@ async def refuse_a_wrong_digest(site: Site, customer: Customer) -> None:
         await reception.finish(Completeness.DECLARED)
     except DigestMismatch:
         await reception.release()
+
+
+async def put_parts_together(site: Site, customer: Customer) -> None:
+    """Parts that are never seen by themselves, and the file that is made of them."""
+    sent = customer.has("joined", LARGE)
+    part_ids = []
+    for number, (start, stop) in enumerate(((0, 100_000), (100_000, 100_010), (100_010, LARGE))):
+        part = Intent(name=f"part-{number}", source=sent.source, actor=WHO, length=stop - start, concat="partial")
+        reception = await site.transfers.begin(CASE, part)
+        try:
+            await offer(reception, sent.content[start:stop])
+            await reception.finish(Completeness.DECLARED)
+        finally:
+            await reception.release()
+        part_ids.append(reception.upload_id)
+    final = Intent(name=sent.name, source=sent.source, actor=WHO, concat="final;" + " ".join(part_ids))
+    upload = await site.transfers.concatenate(CASE, final, part_ids)
+    assert upload.state is UploadState.PUBLISHED
+    sent.upload_id, sent.received = upload.id, True
 
 
 async def two_at_once(site: Site, customer: Customer) -> None:
@@ -340,6 +359,7 @@ STORIES = [
     Story("a digest that does not match", refuse_a_wrong_digest),
     Story("a digest that is read back", read_the_digest_back),
     Story("two uploads at once", two_at_once),
+    Story("parts that are put together", put_parts_together),
     Story("closing and reopening the case", close_and_reopen_the_case),
     Story("put of a small file", put_small),
     Story("put of a large file", put_large),
