@@ -147,7 +147,8 @@ export class ChecksummingRequest implements HttpRequest {
       xhr.onabort = () => clearTimeout(watchdog);
       alive();
       this.#sent = true;
-      xhr.send(content);
+      // A Blob reaches the network beside this thread; an ArrayBuffer would be copied in it first, and the page would stand still.
+      xhr.send(content && new Blob([content]));
     });
   }
 

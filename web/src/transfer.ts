@@ -114,7 +114,8 @@ function start(mount: HTMLElement): void {
   uppy.on("restriction-failed", (_file, error) => announcer.say(error.message));
   redraw();
   watch.begin();
-  for (const id of ["plain-form", "server-list", "case-message"]) document.getElementById(id)?.setAttribute("hidden", "");
+  for (const id of ["plain-form", "server-list", "case-message"])
+    document.getElementById(id)?.setAttribute("hidden", "");
 }
 
 function layOut(mount: HTMLElement) {

@@ -126,7 +126,7 @@ export function setUpUploads(parts: Parts): Uploading {
       if (match.kind === "resume") {
         taken.add(match.upload.id);
         const uploadUrl = new URL(`/files/${match.upload.id}`, location.href).href;
-        files[id] = { ...file, meta, tus: { uploadUrl } } as PageFile;
+        files[id] = { ...file, meta, tus: { uploadUrl } };
         board.change(id, { note: resumedText(match.upload), sent: match.upload.offset });
       } else if (match.kind === "other-file") {
         board.change(id, { note: otherFileText(match.upload) });

@@ -11,7 +11,7 @@ export class FakeXhr {
   readonly sentHeaders: Record<string, string> = {};
   method = "";
   url = "";
-  body: ArrayBuffer | null = null;
+  body: Blob | null = null;
   status = 0;
   responseText = "";
   isAborted = false;
@@ -37,7 +37,7 @@ export class FakeXhr {
     return this.#headers[name] ?? null;
   }
 
-  send(body: ArrayBuffer | null): void {
+  send(body: Blob | null): void {
     this.body = body;
     const { answer } = this;
     if (answer === "silent") return;
