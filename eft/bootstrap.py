@@ -261,6 +261,8 @@ class Gateway:
                     launches=made.launches,
                     cases=made.cases,
                     transfers=self._transfers,
+                    receipts=made.receipts,
+                    callers=callers,
                     cookie=cookie,
                     clock=made.clock,
                     region=config.region,

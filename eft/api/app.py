@@ -70,8 +70,9 @@ def _allowed(api: FastAPI, path: str) -> str:
     """Every documented method that this address takes; the router itself names those of one route alone."""
     for template, calls in api.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"\\\{[^/]*\\\}", "[^/]+", re.escape(template)), path):
-            return ", ".join(sorted(call.upper() for call in calls))
-    return "GET"
+            methods = {call.upper() for call in calls}
+            return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+    return "GET, HEAD"
 
 
 def _first_fault(error: RequestValidationError) -> Problem:

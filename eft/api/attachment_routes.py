@@ -12,15 +12,18 @@ from eft.accounts.tokens import Scope
 from eft.api.bodies import AttachmentView, Page, UploadView
 from eft.api.caller import needs
 from eft.api.case_routes import Cursor, Limit
-from eft.api.download import content_disposition, download
+from eft.api.download import archive_answer, download
 from eft.api.intake import declared_digest, declared_length, declared_name, refuse_encoding, take_in
 from eft.api.services import ApiServices
 from eft.audit.receipts import MEDIA_TYPE, receipt_name
 from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import check_case_id
+from eft.domain.downloads import NEVER_SHOWN, content_disposition
 from eft.domain.errors import NotFound, Purged
 from eft.domain.upload import Source
+from eft.transfers.archive import MEDIA_TYPE as ZIP
+from eft.transfers.archive import Receipts, plan_archive
 from eft.transfers.intent import Intent
 
 Reads = Annotated[Actor, Depends(needs(Scope.ATTACHMENTS_READ))]
@@ -52,6 +55,11 @@ _RECEIPT: dict[int | str, dict[str, Any]] = {
 }
 
 
+_ARCHIVE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The archive", "content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}},
+}
+
+
 def attachment_routes(services: ApiServices) -> APIRouter:
     """The routes that are about files."""
     routes = APIRouter(tags=["files"])
@@ -72,6 +80,17 @@ def attachment_routes(services: ApiServices) -> APIRouter:
         case = await services.cases.get(check_case_id(case_id))
         items, following = await transfers.attachments(case.id, cursor, limit)
         return Page[AttachmentView](items=[AttachmentView.of(item, case) for item in items], next=following)
+
+    @routes.get("/cases/{case_id}/attachments.zip", responses=_ARCHIVE, response_class=Response)
+    async def get_archive(case_id: str, request: Request, actor: Reads) -> Response:
+        """All files of the case as one ZIP, made while it is sent, with their receipts and a SHA256SUMS. Where a file is purged
+        meanwhile it is cut, and no archive."""
+        case = await services.cases.get(check_case_id(case_id))
+        receipts = Receipts(
+            length=lambda attachment: services.receipts.length(attachment, case),
+            of=lambda attachment: services.receipts.of(attachment, case),
+        )
+        return archive_answer(request, await plan_archive(transfers, case, actor, receipts), f"{case.id}.zip")
 
     @routes.post("/cases/{case_id}/attachments", status_code=201, openapi_extra=_RAW_BODY)
     async def hand_back(
@@ -94,10 +113,10 @@ def attachment_routes(services: ApiServices) -> APIRouter:
         return AttachmentView.of(attachment, await services.cases.get(case_id))
 
     @routes.get("/cases/{case_id}/uploads")
-    async def list_uploads(case_id: str, _: Reads) -> Page[UploadView]:
-        """Unfinished uploads, newest first, all on one page."""
-        found = await transfers.unfinished(check_case_id(case_id))
-        return Page[UploadView](items=[UploadView.of(upload) for upload in found], next=None)
+    async def list_uploads(case_id: str, _: Reads, limit: Limit = 100, cursor: Cursor = None) -> Page[UploadView]:
+        """Unfinished uploads, newest first."""
+        items, following = await transfers.unfinished_page(check_case_id(case_id), cursor, limit)
+        return Page[UploadView](items=[UploadView.of(upload) for upload in items], next=following)
 
     @routes.get("/attachments/{attachment_id}")
     async def get_attachment(attachment_id: str, _: Reads) -> AttachmentView:
@@ -106,21 +125,17 @@ def attachment_routes(services: ApiServices) -> APIRouter:
         return AttachmentView.of(attachment, await services.cases.get(attachment.case_id))
 
     @routes.get("/attachments/{attachment_id}/content", responses=_CONTENT, response_class=Response)
-    async def get_content(attachment_id: str, request: Request, _: Reads) -> Response:
-        """Its bytes, or a range of them. Sent as a download, with ETag and Repr-Digest."""
-        return await download(request, transfers, await present(attachment_id))
-
-    @routes.head("/attachments/{attachment_id}/content", include_in_schema=False)
-    async def head_content(attachment_id: str, request: Request, _: Reads) -> Response:
-        return await download(request, transfers, await present(attachment_id))
+    async def get_content(attachment_id: str, request: Request, actor: Reads) -> Response:
+        """Its bytes, or a range of them. Sent as a download, with ETag and Repr-Digest. It is in the audit log who asked."""
+        return await download(request, transfers, await present(attachment_id), actor)
 
     @routes.get("/attachments/{attachment_id}/receipt", responses=_RECEIPT, response_class=Response)
     async def get_receipt(attachment_id: str, _: Reads) -> Response:
         """What the gateway signs of it: verified offline by the keys at `/.well-known/eft-receipt-keys.json`."""
         attachment = await present(attachment_id)
         receipt = await services.receipts.of(attachment, await services.cases.get(attachment.case_id))
-        named = {"content-disposition": content_disposition(receipt_name(attachment.name))}
-        return Response(receipt, media_type=MEDIA_TYPE, headers=named)
+        name = content_disposition(receipt_name(attachment.name))
+        return Response(receipt, media_type=MEDIA_TYPE, headers={"Content-Disposition": name, **dict(NEVER_SHOWN)})
 
     @routes.delete("/attachments/{attachment_id}", status_code=204)
     async def delete_attachment(attachment_id: str, actor: Writes) -> None:

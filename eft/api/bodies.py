@@ -146,6 +146,7 @@ class AttachmentView(BaseModel):
     received_at: datetime
     purge_at: datetime | None = Field(description="When the case's data goes; null while the case is open")
     gone_at: datetime | None = Field(description="Since when nothing of it can be read")
+    disputed_sha256: str | None = Field(description="What a digest file that came later says, where that is another digest")
 
     @classmethod
     def of(cls, attachment: Attachment, case: Case) -> Self:
@@ -161,6 +162,7 @@ class AttachmentView(BaseModel):
             received_at=attachment.received_at,
             purge_at=case.purge_at,
             gone_at=attachment.gone_at,
+            disputed_sha256=attachment.disputed_sha256,
         )
 
 

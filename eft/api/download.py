@@ -1,58 +1,57 @@
-"""An attachment's bytes as an answer: whole or a range, never shown in a browser (RFC 9110 §14, RFC 6266, RFC 9530)."""
+"""Files as answers: one attachment, whole or in part, and all of a case as one archive. No browser shows them."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator
-from email.utils import format_datetime
-from urllib.parse import quote
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from eft.api.problems import Problem
-from eft.api.ranges import Unsatisfiable, names_tag, range_still_holds, wanted_range
+from eft.api.guard import is_head
+from eft.api.problems import Problem, of_condition
+from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment
+from eft.domain.downloads import NEVER_SHOWN, NotGiven, content_disposition, plan_download
+from eft.transfers.archive import MEDIA_TYPE, Archive
+from eft.transfers.content import Begun
 from eft.transfers.service import Transfers
 
 
-async def download(request: Request, transfers: Transfers, attachment: Attachment) -> Response:
-    """The answer to a GET or HEAD of an available attachment's content.
+async def download(request: Request, transfers: Transfers, attachment: Attachment, actor: Actor) -> Response:
+    """The answer to a GET or HEAD of an available attachment's content. What is given goes into the audit log.
 
     Its first piece is read before anything is said, so that what cannot be read is a problem and not a broken answer.
     Raises Purged, Tampered, KeyUnavailable, StorageFailed.
     """
-    etag = f'"sha256-{attachment.sha256}"'
-    headers = _headers(attachment, etag)
-    conditions = request.headers
-    if "if-match" in conditions and not names_tag(conditions["if-match"], etag, weak=False):
-        return answer(Problem(412, "precondition-failed", "The file is not the one that If-Match names.", "Ask for it anew."))
-    if names_tag(conditions.get("if-none-match"), etag, weak=True):
+    method = "HEAD" if is_head(request.scope) else request.method
+    try:
+        plan = plan_download(method, lambda name: ", ".join(request.headers.getlist(name)) or None, attachment)
+    except NotGiven as refused:
+        return answer(of_condition(refused))
+    headers = {name.lower(): value for name, value in plan.headers}
+    if plan.status == 304:
         return Response(status_code=304, headers=headers)
-    start, stop, status = 0, attachment.size, 200
-    if request.method == "GET" and range_still_holds(conditions.get("if-range"), etag, headers["last-modified"]):
-        try:
-            wanted = wanted_range(conditions.get("range"), attachment.size)
-        except Unsatisfiable:
-            problem = Problem(
-                416,
-                "range-not-satisfiable",
-                f"The file has {attachment.size} bytes; the range lies outside of it.",
-                "Ask for a range within it.",
-                headers={"content-range": f"bytes */{attachment.size}"},
-            )
-            return answer(problem)
-        if wanted is not None:
-            start, stop = wanted
-            status = 206
-            headers["content-range"] = f"bytes {start}-{stop - 1}/{attachment.size}"
-    headers["content-length"] = str(stop - start)
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers)
-    pieces = transfers.read(attachment, start, stop)
-    first = await anext(pieces, b"")
-    return _Download(first, pieces, status, headers)
+    headers["content-length"] = str(plan.stop - plan.start)
+    if method == "HEAD":
+        return Response(status_code=plan.status, headers=headers)
+    how = {} if plan.span is None else {"range": plan.span}
+    pieces = await transfers.give_out(attachment, plan.start, plan.stop, actor=actor, **how)
+    return _Streamed(pieces, plan.status, headers)
+
+
+def archive_answer(request: Request, archive: Archive, name: str) -> Response:
+    """The answer to a GET or HEAD of an archive that is saved as `name`."""
+    headers = {
+        "content-type": MEDIA_TYPE,
+        "content-disposition": content_disposition(name),
+        "content-length": str(archive.length),
+        **{name.lower(): value for name, value in NEVER_SHOWN},
+    }
+    if is_head(request.scope):
+        return Response(headers=headers)
+    return _Streamed(archive.pieces(), 200, headers)
 
 
 def answer(problem: Problem) -> Response:
@@ -60,41 +59,13 @@ def answer(problem: Problem) -> Response:
     return Response(problem.body, status_code=problem.status, headers=problem.headers)
 
 
-def content_disposition(name: str) -> str:
-    """`attachment` with the last component of the name: in ASCII for old clients, and exactly (RFC 8187)."""
-    last = name.rsplit("/", 1)[-1]
-    plain = "".join(letter if " " <= letter <= "~" and letter not in '"\\%' else "_" for letter in last)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(last, safe='')}"
+class _Streamed(StreamingResponse):
+    """Pieces as an answer. What they are read from is closed however it ends."""
 
-
-def _headers(attachment: Attachment, etag: str) -> dict[str, str]:
-    return {
-        "accept-ranges": "bytes",
-        "cache-control": "private, no-store, no-transform",
-        "content-disposition": content_disposition(attachment.name),
-        "content-security-policy": "sandbox; default-src 'none'",
-        "content-type": "application/octet-stream",
-        "etag": etag,
-        "last-modified": format_datetime(attachment.received_at, usegmt=True),
-        "repr-digest": f"sha-256=:{b64encode(bytes.fromhex(attachment.sha256)).decode()}:",
-    }
-
-
-class _Download(StreamingResponse):
-    """Pieces of a file, the first of which was read already. What they are read from is closed however the answer ends."""
-
-    def __init__(self, first: bytes, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str]) -> None:
-        self._first, self._pieces = first, pieces
-        super().__init__(self._all(), status_code=status, headers=headers)
+    def __init__(self, pieces: Begun | AsyncGenerator[bytes, None], status: int, headers: dict[str, str]) -> None:
+        self._pieces = pieces
+        super().__init__(pieces, status_code=status, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        async with aclosing(self._pieces):
             await super().__call__(scope, receive, send)
-        finally:
-            if isinstance(self._pieces, AsyncGenerator):
-                await self._pieces.aclose()
-
-    async def _all(self) -> AsyncIterator[bytes]:
-        yield self._first
-        async for piece in self._pieces:
-            yield piece

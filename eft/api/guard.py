@@ -53,7 +53,7 @@ class Guard:
                     await answer.problem(_NOT_JSON)
                     return
                 receive = _Replay(body, receive)
-            await self._app(scope, receive, answer)
+            await self._app(_as_get(scope), receive, answer)
         except EftError as error:
             await answer.refuse(translate(error), error)
         except ClientDisconnect:
@@ -85,6 +85,8 @@ class _Answer:
             message = {**message, "headers": headers}
         elif message["type"] == "http.response.body":
             self.ended = not message.get("more_body", False)
+            if self._head:
+                message = {**message, "body": b""}
         await self._send(message)
 
     async def problem(self, problem: Problem) -> None:
@@ -114,6 +116,18 @@ class _Replay:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
+
+
+def is_head(scope: AsgiScope) -> bool:
+    """Whether the caller asked for the head alone. Routes see a GET then."""
+    return bool(scope["state"].get("is_head"))
+
+
+def _as_get(scope: AsgiScope) -> AsgiScope:
+    """Every address that is read answers HEAD, with what GET would say (RFC 9110 §9.3.2)."""
+    if scope["method"] != "HEAD":
+        return scope
+    return {**scope, "method": "GET", "state": {**scope.get("state", {}), "is_head": True}}
 
 
 def principal_of(scope: AsgiScope) -> object:

@@ -6,98 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 import json
 
-from eft.domain.errors import (
-    AlreadyExists,
-    AlreadyFinished,
-    Busy,
-    CaseClosed,
-    CaseFull,
-    CasePurging,
-    ChecksumMismatch,
-    ChecksumUnknown,
-    ClosedDifferently,
-    Conflict,
-    DigestInvalid,
-    DigestMismatch,
-    EftError,
-    Forbidden,
-    Gone,
-    Invalid,
-    KeyUnavailable,
-    LegalHold,
-    LengthInvalid,
-    MetadataInvalid,
-    NameNotAllowed,
-    NotEmpty,
-    NotFound,
-    NotSequential,
-    OffsetMismatch,
-    Purged,
-    RateLimited,
-    ReadOnly,
-    ReopenByTelephone,
-    ReopenTooLate,
-    ScopeMissing,
-    SignInRefused,
-    StorageFailed,
-    StorageFull,
-    Tampered,
-    TooLarge,
-    Unauthenticated,
-    UnsafeSetting,
-    UploadExpired,
-    UploadTerminated,
-    WriterDisplaced,
-    WrongHost,
-    WrongRegion,
-)
+from eft.domain.downloads import NotGiven
+from eft.domain.errors import Busy, EftError, Invalid, NotFound, RateLimited, Unauthenticated
+from eft.domain.http_statuses import status_of
 
 MEDIA_TYPE = "application/problem+json"
 
-STATUS: dict[type[EftError], int] = {
-    AlreadyExists: 409,
-    AlreadyFinished: 409,
-    Busy: 503,
-    CaseFull: 403,
-    CaseClosed: 403,
-    CasePurging: 403,
-    ChecksumMismatch: 422,
-    ChecksumUnknown: 422,
-    ClosedDifferently: 409,
-    Conflict: 409,
-    DigestInvalid: 422,
-    DigestMismatch: 422,
-    Forbidden: 403,
-    Gone: 410,
-    Invalid: 422,
-    KeyUnavailable: 503,
-    LegalHold: 409,
-    LengthInvalid: 422,
-    MetadataInvalid: 422,
-    NameNotAllowed: 422,
-    NotEmpty: 409,
-    NotFound: 404,
-    NotSequential: 422,
-    OffsetMismatch: 409,
-    Purged: 410,
-    RateLimited: 429,
-    ReadOnly: 403,
-    ReopenByTelephone: 403,
-    ReopenTooLate: 403,
-    ScopeMissing: 403,
-    SignInRefused: 401,
-    StorageFailed: 500,
-    StorageFull: 507,
-    Tampered: 500,
-    TooLarge: 413,
-    Unauthenticated: 401,
-    UnsafeSetting: 500,
-    UploadExpired: 410,
-    UploadTerminated: 410,
-    WriterDisplaced: 409,
-    WrongHost: 421,
-    WrongRegion: 421,
-}
+_NOT_VALID = 422
+"""Of a request that is well formed and not valid, as JSON is most often. At `/files` the same code is 400, as tus has it."""
 
 _TITLES = {
     400: "Bad request",
@@ -163,7 +79,7 @@ class Problem:
 
 def translate(error: EftError) -> Problem:
     """The problem that an error of the tree is to a caller of the API; its typed fields are members of the problem."""
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    status = _NOT_VALID if type(error) is Invalid else status_of(error)
     fields = {name: _plain(value) for name, value in vars(error).items() if name not in ("detail", "remedy")}
     headers: dict[str, str] = {}
     if isinstance(error, Unauthenticated):
@@ -171,6 +87,11 @@ def translate(error: EftError) -> Problem:
     elif isinstance(error, Busy | RateLimited):
         headers["retry-after"] = str(error.retry_after_s)
     return Problem(status, error.code, error.detail, error.remedy, headers=headers, **fields)
+
+
+def of_condition(refused: NotGiven) -> Problem:
+    """For a download that the request's own conditions forbid."""
+    return Problem(refused.status, refused.code, refused.detail, refused.remedy, headers=refused.headers)
 
 
 def _plain(value: object) -> object:
@@ -197,5 +118,5 @@ def of_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
             headers=headers,
         )
     if status == 400:
-        return Problem(400, Invalid.code, Invalid.detail, Invalid.remedy, headers=headers)
+        return Problem(_NOT_VALID, Invalid.code, Invalid.detail, Invalid.remedy, headers=headers)
     return Problem(status, "refused", "The request was refused.", "Correct it and send it again.", headers=headers)

@@ -19,6 +19,10 @@ from eft.domain.errors import Purged
 MEDIA_TYPE: Final = "application/jose"
 TYPE: Final = "eft-receipt+jws"
 FORMAT: Final = 1
+_KID: Final = 43
+"""Characters of a key's id: a SHA-256 in base64url."""
+_SIGNATURE: Final = 86
+"""Characters of an Ed25519 signature in base64url."""
 PURGE_RULE: Final = f"{RETENTION.days} days after the case is closed"
 
 
@@ -35,9 +39,16 @@ class Receipts:
         if attachment.state is not AttachmentState.AVAILABLE:
             raise Purged(attachment.gone_at)
         kid, key = await self._keys.current()
-        header = {"alg": "EdDSA", "kid": kid, "typ": TYPE}
-        signed = f"{_encoded(header)}.{_encoded(facts(attachment, case, region=self._region, issuer=self._issuer))}"
+        signed = self._signed(attachment, case, kid)
         return f"{signed}.{_base64url(key.sign(signed.encode('ascii')))}"
+
+    def length(self, attachment: Attachment, case: Case) -> int:
+        """Bytes of that receipt. It takes no key to know."""
+        return len(self._signed(attachment, case, "k" * _KID)) + 1 + _SIGNATURE
+
+    def _signed(self, attachment: Attachment, case: Case, kid: str) -> str:
+        header = {"alg": "EdDSA", "kid": kid, "typ": TYPE}
+        return f"{_encoded(header)}.{_encoded(facts(attachment, case, region=self._region, issuer=self._issuer))}"
 
     async def published_keys(self) -> dict[str, Any]:
         """Every public key that ever signed, newest first, as a JWK set (RFC 7517 §5, RFC 8037 §2)."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_, select, update
 
+from eft.db import cursors
 from eft.db.rows import values
 from eft.db.segments import add_segment, discardable, drop_segment, end_segment, file_references, live_held, of_uploads, segments
 from eft.db.tables import cases, uploads
@@ -42,6 +43,7 @@ __all__ = [
     "some",
     "thaw_case",
     "unfinished",
+    "unfinished_page",
     "waiting_for_parts",
 ]
 
@@ -114,6 +116,17 @@ def unfinished(conn: Connection, case_id: str) -> list[Upload]:
     return _many(conn, _newest(select(uploads).where(uploads.c.case_id == case_id, uploads.c.state.in_(UNFINISHED))))
 
 
+def unfinished_page(conn: Connection, case_id: str, cursor: str | None, limit: int) -> tuple[list[Upload], str | None]:
+    """At most `limit` of them, without the parts of others, newest first, and the cursor of the next page or None.
+
+    Raises Invalid for a bad cursor.
+    """
+    query = select(uploads).where(uploads.c.case_id == case_id, uploads.c.state.in_(UNFINISHED), _no_part())
+    found = _many(conn, cursors.page(query, uploads.c.created_at, uploads.c.id, cursor, limit))
+    kept = found[: cursors.bounded(limit)]
+    return kept, cursors.encode(kept[-1].created_at, kept[-1].id) if len(found) > len(kept) else None
+
+
 def of_case(conn: Connection, case_id: str) -> list[Upload]:
     """All of the case's uploads, in whatever state, newest first."""
     return _many(conn, _newest(select(uploads).where(uploads.c.case_id == case_id)))
@@ -125,7 +138,7 @@ def by_name(conn: Connection, case_id: str, name: str, source: Source) -> Upload
         uploads.c.case_id == case_id,
         uploads.c.name == name,
         uploads.c.source == source,
-        or_(uploads.c.concat.is_(None), uploads.c.parts != ""),
+        _no_part(),
         uploads.c.state.in_(UNFINISHED),
     )
     return _one(conn, conn.execute(_newest(query).limit(1)).one_or_none())
@@ -183,6 +196,10 @@ def thaw_case(conn: Connection, case_id: str, now: datetime) -> None:
             .where(uploads.c.id == upload_id)
             .values(state=UploadState.RECEIVING, frozen_at=None, expires_at=unfreeze_expiry(expires_at, frozen_at, now))
         )
+
+
+def _no_part() -> ColumnElement[bool]:
+    return or_(uploads.c.concat.is_(None), uploads.c.parts != "")
 
 
 def _newest(query: Select[Any]) -> Select[Any]:

@@ -10,10 +10,10 @@ from email.message import Message
 from functools import partial
 from typing import Final
 
+from eft.domain.downloads import repr_digest
 from eft.domain.errors import AlreadyFinished, DigestMismatch, Invalid, LengthInvalid
 from eft.domain.upload import Upload, UploadState
 from eft.http_resumable import tus_headers as tus
-from eft.http_resumable.content import repr_digest
 from eft.http_resumable.digest_fields import whole_sha256
 from eft.http_resumable.draft_versions import INTEROP, NEWEST, PART_TYPE, DraftVersion, integer, version_of
 from eft.http_resumable.finished import finish_what_is_whole

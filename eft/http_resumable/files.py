@@ -10,7 +10,7 @@ from eft.domain.upload import UploadState
 from eft.http_resumable import problems
 from eft.http_resumable import tus_headers as tus
 from eft.http_resumable.callers import Callers
-from eft.http_resumable.content import Content, content_response
+from eft.http_resumable.content import content_response
 from eft.http_resumable.draft import Draft, speaks_draft
 from eft.http_resumable.draft_problems import draft_problem
 from eft.http_resumable.gate import check_body_is_plain
@@ -88,10 +88,4 @@ class Files:
         attachment = await self._transfers.attachment(upload_id, case_id=call.case_id)
         if attachment.state is not AttachmentState.AVAILABLE:
             raise Purged(attachment.gone_at)
-        content = Content(
-            name=attachment.name,
-            size=attachment.size,
-            sha256=attachment.sha256,
-            read=lambda start, stop: self._transfers.read(attachment, start, stop),
-        )
-        return await content_response(call.request, content)
+        return await content_response(call.request, self._transfers, attachment, call.actor)

@@ -9,15 +9,15 @@ from typing import Final
 from eft.accounts.launches import Launches, Over
 from eft.accounts.sessions import Visitor
 from eft.domain.actor import Actor
-from eft.domain.attachment import AttachmentState
 from eft.domain.clock import Clock
-from eft.domain.errors import EftError, Purged, Unauthenticated, WrongRegion
+from eft.domain.errors import EftError, NotFound, Unauthenticated, WrongRegion
+from eft.domain.http_statuses import status_of
 from eft.http_resumable import page_messages as messages
 from eft.http_resumable import problems
-from eft.http_resumable.callers import cross_origin, session_ended
-from eft.http_resumable.content import Content, content_response
+from eft.http_resumable.callers import Callers, cross_origin, session_ended
 from eft.http_resumable.page_assets import Build
 from eft.http_resumable.page_cookies import Origin, PageCookie, is_navigation, is_prefetch, is_safe, origin_of
+from eft.http_resumable.page_files import FILES_PATH, CaseFiles
 from eft.http_resumable.page_form import FormIntake, FormOutcome, WrongForm, form_token
 from eft.http_resumable.page_html import Pages, json_for_script
 from eft.http_resumable.page_messages import Message
@@ -32,7 +32,6 @@ TRANSFER: Final = "/transfer"
 
 _CASE_PATH = re.compile(r"/transfer/([A-Za-z0-9._-]{1,64})")
 _STATE_PATH = re.compile(r"/transfer/([A-Za-z0-9._-]{1,64})/state")
-_ATTACHMENT_PATH = re.compile(r"/transfer/([A-Za-z0-9._-]{1,64})/attachments/([0-9a-f]{32})")
 
 
 class _Told(Exception):
@@ -100,10 +99,21 @@ class TransferPage:
     """The handler of `/transfer/CASE` and of what is below it."""
 
     def __init__(
-        self, *, state: PageState, transfers: Transfers, cookie: PageCookie, pages: Pages, build: Build, clock: Clock
+        self,
+        *,
+        state: PageState,
+        transfers: Transfers,
+        files: CaseFiles,
+        callers: Callers,
+        cookie: PageCookie,
+        pages: Pages,
+        build: Build,
+        clock: Clock,
     ) -> None:
         self._state = state
         self._transfers = transfers
+        self._files = files
+        self._callers = callers
         self._cookie = cookie
         self._pages = pages
         self._build = build
@@ -125,9 +135,9 @@ class TransferPage:
             if request.method == "POST":
                 return await self._take_form(request, found[1])
             raise _not_allowed("GET, HEAD, POST")
-        if found := _ATTACHMENT_PATH.fullmatch(request.path):
+        if found := FILES_PATH.fullmatch(request.path):
             if request.method in ("GET", "HEAD"):
-                return await self._download(request, found[1], found[2])
+                return await self._files.answer(request, found, await self._reader(request, found["case"]))
             raise _not_allowed("GET, HEAD")
         raise _Told(messages.NOT_FOUND)
 
@@ -170,23 +180,16 @@ class TransferPage:
         case = await self._state.case(case_id)
         return json_response(200, await self._state.document(case, visitor.person))
 
-    async def _download(self, request: Request, case_id: str, attachment_id: str) -> Response:
-        visitor = await self._visitor(request, case_id)
-        attachment = await self._transfers.attachment(attachment_id, case_id=case_id)
-        if attachment.state is not AttachmentState.AVAILABLE:
-            raise Purged(attachment.gone_at)
-        content = Content(
-            name=attachment.name,
-            size=attachment.size,
-            sha256=attachment.sha256,
-            read=lambda start, stop: self._transfers.read(attachment, start, stop),
-        )
-        response = await content_response(request, content)
-        if request.method == "GET" and response.status in (200, 206):
-            await self._transfers.note_download(
-                attachment, Actor(visitor.person.actor_name, request.peer), response.headers.get("Content-Range")
-            )
-        return response
+    async def _reader(self, request: Request, case_id: str) -> Actor:
+        """Who may read files of this case: its visitor, or the holder of an upload token for it. Raises _Told, Unauthenticated,
+        NotFound."""
+        if "Authorization" not in request.headers:
+            visitor = await self._visitor(request, case_id)
+            return Actor(visitor.person.actor_name, request.peer)
+        principal = await self._callers.uploader(request)
+        if principal.case_id != case_id:
+            raise NotFound
+        return Actor(principal.name, request.peer)
 
     async def _take_form(self, request: Request, case_id: str) -> Response:
         origin = origin_of(request)
@@ -216,12 +219,13 @@ class TransferPage:
 
 def _status_of(outcome: FormOutcome) -> int:
     """Success where a file was received; otherwise that of the first refusal."""
-    return 200 if outcome.received else problems.status_of(outcome.refused[0].error)
+    return 200 if outcome.received else status_of(outcome.refused[0].error)
 
 
 def _wants_json(request: Request) -> bool:
     kinds = {token.partition(";")[0].strip() for token in request.headers.tokens("Accept")}
-    return bool(kinds & {"application/json", "application/problem+json"}) and "text/html" not in kinds
+    is_program = "Authorization" in request.headers or kinds & {"application/json", "application/problem+json"}
+    return bool(is_program) and "text/html" not in kinds
 
 
 def _wants_html(request: Request) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 from eft.accounts.launches import Over
 from eft.domain.case import Case, PurgeState, SubStatus
 from eft.domain.errors import EftError, WrongRegion
-from eft.http_resumable.problems import status_of
+from eft.domain.http_statuses import status_of
 from eft.http_resumable.refusals import Refusal
 
 OPEN_AGAIN: Final = "Go back to the case page and press Transfer Files again."

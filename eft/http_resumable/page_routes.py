@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from eft.accounts.launches import Launches
+from eft.audit.receipts import Receipts
 from eft.cases.service import Cases
 from eft.domain.clock import Clock
 from eft.domain.region import Region
+from eft.http_resumable.callers import Callers
 from eft.http_resumable.page import LAUNCH, TRANSFER, LaunchPage, TransferPage
 from eft.http_resumable.page_assets import ASSETS, STATIC, Build, assets, read_build, static
 from eft.http_resumable.page_cookies import PageCookie
+from eft.http_resumable.page_files import CaseFiles
 from eft.http_resumable.page_html import Pages
 from eft.http_resumable.page_state import PageState
 from eft.http_resumable.wire import Handler
@@ -20,6 +23,8 @@ def page_routes(
     launches: Launches,
     cases: Cases,
     transfers: Transfers,
+    receipts: Receipts,
+    callers: Callers,
     cookie: PageCookie,
     clock: Clock,
     region: Region,
@@ -34,6 +39,8 @@ def page_routes(
         TRANSFER: TransferPage(
             state=state,
             transfers=transfers,
+            files=CaseFiles(transfers=transfers, cases=cases, receipts=receipts),
+            callers=callers,
             cookie=cookie,
             pages=pages,
             build=read_build() if build is None else build,

@@ -8,65 +8,15 @@ from typing import Any, Final
 
 from eft.domain import errors
 from eft.domain.errors import EftError
+from eft.domain.http_statuses import status_of
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.refusals import Refusal
 from eft.http_resumable.response import Response, json_response
 
 CONTENT_TYPE: Final = "application/problem+json"
 
-STATUS: Final[dict[type[EftError], int]] = {
-    errors.Unauthenticated: 401,
-    errors.SignInRefused: 401,
-    errors.Forbidden: 403,
-    errors.ScopeMissing: 403,
-    errors.CaseClosed: 403,
-    errors.CasePurging: 403,
-    errors.ReopenTooLate: 403,
-    errors.ReopenByTelephone: 403,
-    errors.ReadOnly: 403,
-    errors.CaseFull: 403,
-    errors.NotFound: 404,
-    errors.Gone: 410,
-    errors.UploadExpired: 410,
-    errors.UploadTerminated: 410,
-    errors.Purged: 410,
-    errors.WrongRegion: 421,
-    errors.WrongHost: 421,
-    errors.Invalid: 400,
-    errors.NameNotAllowed: 400,
-    errors.MetadataInvalid: 400,
-    errors.DigestInvalid: 400,
-    errors.ChecksumUnknown: 400,
-    errors.LengthInvalid: 400,
-    errors.Conflict: 409,
-    errors.OffsetMismatch: 409,
-    errors.AlreadyFinished: 409,
-    errors.AlreadyExists: 409,
-    errors.NotEmpty: 409,
-    errors.ClosedDifferently: 409,
-    errors.LegalHold: 409,
-    errors.TooLarge: 413,
-    errors.ChecksumMismatch: 460,
-    errors.DigestMismatch: 422,
-    errors.WriterDisplaced: 409,
-    errors.NotSequential: 400,
-    errors.Busy: 503,
-    errors.RateLimited: 429,
-    errors.StorageFull: 507,
-    errors.StorageFailed: 500,
-    errors.Tampered: 500,
-    errors.KeyUnavailable: 503,
-    errors.UnsafeSetting: 500,
-}
-"""`case-closed` is 403, never 409 or 423, which tus clients try again."""
-
 _TITLES: Final = {460: "Checksum Mismatch"}
 _COMMON: Final = frozenset({"detail", "remedy"})
-
-
-def status_of(error: EftError) -> int:
-    """The status of the nearest class of `error` that has one; 500 where none has."""
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
 def problem(error: EftError) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Final
 
 from eft.audit.receipts import MEDIA_TYPE, Receipts, receipt_name
 from eft.cases.service import Cases
+from eft.domain.downloads import NEVER_SHOWN, content_disposition
 from eft.domain.errors import EftError, NotFound, UploadExpired
 from eft.domain.upload import UploadState
 from eft.http_resumable import problems
 from eft.http_resumable.callers import Callers
-from eft.http_resumable.content import content_disposition
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.refusals import Refusal
 from eft.http_resumable.request import Request
@@ -89,7 +89,7 @@ def receipt_response(request: Request, receipt: str, name: str) -> Response:
         (
             ("Content-Type", MEDIA_TYPE),
             ("Content-Disposition", content_disposition(receipt_name(name))),
-            ("Cache-Control", "private, no-store"),
+            *NEVER_SHOWN,
         )
     )
     return _without_body(request, Response(200, headers, receipt.encode("ascii")))

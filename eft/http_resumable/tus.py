@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Final
 
 from eft.domain.digests import PART_CHECKSUMS
+from eft.domain.downloads import repr_digest
 from eft.domain.errors import DigestMismatch, Invalid, LengthInvalid
 from eft.domain.upload import Upload, UploadState
 from eft.http_resumable import tus_headers as tus
-from eft.http_resumable.content import repr_digest
 from eft.http_resumable.digest_fields import whole_sha256
 from eft.http_resumable.finished import finish_what_is_whole
 from eft.http_resumable.headers import Headers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 import hashlib
 
 from eft.db import attachments, cases
@@ -174,6 +174,31 @@ async def read_attachment(resources: Resources, attachment: Attachment, start: i
             yield piece
     finally:
         content.close()
+
+
+class Begun:
+    """An iterator whose first piece was taken already, so that what cannot be read is refused, and not cut short."""
+
+    def __init__(self, first: bytes, rest: AsyncIterator[bytes]) -> None:
+        self._first = first
+        self._rest = rest
+
+    def __aiter__(self) -> Begun:
+        return self
+
+    async def __anext__(self) -> bytes:
+        first, self._first = self._first, b""
+        return first or await anext(self._rest)
+
+    async def aclose(self) -> None:
+        """Lets go of the file."""
+        if isinstance(self._rest, AsyncGenerator):
+            await self._rest.aclose()
+
+
+async def begun(pieces: AsyncIterator[bytes]) -> Begun:
+    """Raises what reading raises."""
+    return Begun(await anext(pieces, b""), pieces)
 
 
 async def digest_of(resources: Resources, case: Case, upload: Upload) -> str:

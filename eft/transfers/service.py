@@ -20,7 +20,7 @@ from eft.domain.names import check_name
 from eft.domain.upload import SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
 from eft.transfers.concatenation import Concatenation
-from eft.transfers.content import Content, open_attachment, open_upload, read_attachment
+from eft.transfers.content import Begun, Content, begun, open_attachment, open_upload, read_attachment
 from eft.transfers.holders import Holders, check_ended
 from eft.transfers.intent import Allowance, Intent
 from eft.transfers.jobs import Jobs
@@ -243,6 +243,17 @@ class Transfers:
             raise NotFound
         return [await self._with_live_offset(upload, case) for upload in found if not upload.is_part]
 
+    async def unfinished_page(self, case_id: str, cursor: str | None, limit: int) -> tuple[list[Upload], str | None]:
+        """A page of them, and the cursor of the next. Raises NotFound, Invalid."""
+
+        def work(conn: Connection) -> tuple[Case | None, tuple[list[Upload], str | None]]:
+            return cases.get(conn, case_id), uploads.unfinished_page(conn, case_id, cursor, limit)
+
+        case, (found, following) = await self._r.database.read(work)
+        if case is None:
+            raise NotFound
+        return [await self._with_live_offset(upload, case) for upload in found], following
+
     async def attachment(self, attachment_id: str, *, case_id: str | None = None) -> Attachment:
         """Raises NotFound, also where it is another case's."""
         found = await self._r.database.read(lambda conn: attachments.get(conn, attachment_id))
@@ -264,14 +275,22 @@ class Transfers:
         """The bytes `[start, stop)` of an attachment, in pieces of about 1 MiB. Raises Purged, Tampered, StorageFailed."""
         return read_attachment(self._r, attachment, start, stop)
 
-    async def note_download(self, attachment: Attachment, actor: Actor, span: str | None) -> None:
-        """Into the audit log: who was given the file, or the `span` of it that Content-Range names."""
+    async def give_out(self, attachment: Attachment, start: int, stop: int, *, actor: Actor, **how: str) -> Begun:
+        """`read`, with the first piece read already, and the audit log knows who was given the file, and `how`. Close it,
+        however it ends. Raises what `read` raises."""
+        pieces = await begun(self.read(attachment, start, stop))
+        try:
+            await self.note_download(attachment, actor, **how)
+        except BaseException:
+            await pieces.aclose()
+            raise
+        return pieces
+
+    async def note_download(self, attachment: Attachment, actor: Actor, **how: str) -> None:
+        """Into the audit log: who was given the file; a part of it as its `range`, as one of many in an `archive`."""
 
         def work(conn: Connection) -> None:
-            detail = {} if span is None else {"range": span}
-            self._r.record(
-                conn, actor, "attachment.download", attachment.case_id, attachment.id, at=self._r.clock.now(), **detail
-            )
+            self._r.record(conn, actor, "attachment.download", attachment.case_id, attachment.id, at=self._r.clock.now(), **how)
 
         await self._r.database.write(work)
 

@@ -157,7 +157,7 @@ async def test_what_is_not_there_is_a_problem_too(caller: Caller) -> None:
     assert_problem(await caller.http.get("cases/C-1/lunch"), 404, "not-found")
     answer = await caller.http.patch("cases/C-1")
     assert_problem(answer, 405, "method-not-allowed")
-    assert answer.headers["allow"] == "GET, PUT"
+    assert answer.headers["allow"] == "GET, HEAD, PUT"
 
 
 async def test_the_description_is_openapi_3_1_and_needs_no_token(caller: Caller) -> None:
@@ -175,6 +175,7 @@ async def test_the_description_is_openapi_3_1_and_needs_no_token(caller: Caller)
         "/api/v1/cases/{case_id}/launch",
         "/api/v1/cases/{case_id}/sftp-account",
         "/api/v1/cases/{case_id}/attachments",
+        "/api/v1/cases/{case_id}/attachments.zip",
         "/api/v1/cases/{case_id}/uploads",
         "/api/v1/attachments/{attachment_id}",
         "/api/v1/attachments/{attachment_id}/content",

@@ -56,6 +56,7 @@ async def test_a_file_handed_back_comes_out_byte_for_byte(caller: Caller, conten
         "received_at": "2026-11-23T12:00:00Z",
         "purge_at": None,
         "gone_at": None,
+        "disputed_sha256": None,
     }
     answer = await caller.http.get(f"attachments/{made['id']}/content")
     assert (answer.status_code, answer.content) == (200, content)
@@ -137,7 +138,8 @@ async def test_a_closed_case_takes_no_file(caller: Caller) -> None:
 )
 async def test_a_name_that_cannot_be_is_refused(caller: Caller, query: str, code: str) -> None:
     await caller.open_case()
-    assert_problem(await caller.http.post(f"cases/C-1/attachments?{query}", content=b"x"), 422, code)
+    status = 400 if code == "name-not-allowed" else 422
+    assert_problem(await caller.http.post(f"cases/C-1/attachments?{query}", content=b"x"), status, code)
 
 
 @pytest.mark.parametrize("name", ["😀.log", "שלום.txt", "CON", "-rf", "a+b & c.txt", "日本/語.bin"])
@@ -208,6 +210,42 @@ async def test_a_download_goes_on_only_with_the_same_file(caller: Caller) -> Non
     assert_problem(await caller.http.get(url, headers={"If-Match": '"x"'}), 412, "precondition-failed")
 
 
+async def test_every_address_that_is_read_answers_head_as_it_answers_get(caller: Caller) -> None:
+    await caller.open_case()
+    made = await caller.hand_back(CONTENT)
+    of_case = ["cases", "cases/C-1", "cases/C-1/attachments", "cases/C-1/attachments.zip", "cases/C-1/uploads"]
+    of_file = [f"attachments/{made['id']}{part}" for part in ("", "/receipt", "/content")]
+    for path in (*of_case, *of_file):
+        whole, head = await caller.http.get(path), await caller.http.head(path)
+        assert (head.status_code, head.content) == (whole.status_code, b"") == (200, b""), path
+        assert head.headers["content-length"] == whole.headers["content-length"] == str(len(whole.content))
+        assert head.headers["content-type"] == whole.headers["content-type"]
+    assert (await caller.http.head("cases/C-404")).status_code == 404
+    assert (await caller.http.head("cases/C-1/close")).status_code == 405
+
+
+async def test_who_was_given_a_file_is_in_the_audit_log(caller: Caller) -> None:
+    await caller.open_case()
+    path = f"attachments/{(await caller.hand_back(CONTENT))['id']}/content"
+    await caller.http.get(path, headers={"Eft-Actor": "ada@example.com"})
+    await caller.http.get(path, headers={"Range": "bytes=0-9"})
+    await caller.http.head(path)
+    await caller.http.get(path, headers={"Range": f"bytes={len(CONTENT)}-"})
+    entries = [entry for entry in await caller.services.audited("C-1") if entry.action == "attachment.download"]
+    assert [(entry.actor, entry.detail) for entry in entries] == [
+        ("ada@example.com (via token:portal)", {}),
+        ("token:portal", {"range": f"bytes 0-9/{len(CONTENT)}"}),
+    ]
+    assert {(entry.subject, entry.address) for entry in entries} == {(path.split("/")[1], "192.0.2.50")}
+
+
+async def test_a_digest_file_that_says_otherwise_shows_at_the_attachment(caller: Caller) -> None:
+    await caller.open_case()
+    made = await caller.hand_back(CONTENT)
+    await caller.services.database.write(lambda conn: attachments.dispute(conn, made["id"], "f" * 64))
+    assert (await caller.http.get(f"attachments/{made['id']}")).json()["disputed_sha256"] == "f" * 64
+
+
 async def test_a_deleted_attachment_stays_listed_and_is_gone(caller: Caller) -> None:
     await caller.open_case()
     made = await caller.hand_back(CONTENT)
@@ -215,7 +253,7 @@ async def test_a_deleted_attachment_stays_listed_and_is_gone(caller: Caller) -> 
     (listed,) = (await caller.http.get("cases/C-1/attachments")).json()["items"]
     assert (listed["id"], listed["state"]) == (made["id"], "purged")
     assert listed["gone_at"] == "2026-11-23T12:00:00Z"
-    for method, path in (("GET", ""), ("GET", "/content"), ("HEAD", "/content"), ("DELETE", "")):
+    for method, path in (("GET", ""), ("GET", "/content"), ("HEAD", "/content"), ("GET", "/receipt"), ("DELETE", "")):
         answer = await caller.http.request(method, f"attachments/{made['id']}{path}")
         assert answer.status_code == 410
     assert_problem(await caller.http.get(f"attachments/{made['id']}"), 410, "purged")
@@ -237,7 +275,9 @@ async def test_after_the_purge_what_went_is_listed_with_its_time(caller: Caller)
     await purge(caller)
     (listed,) = (await caller.http.get("cases/C-1/attachments")).json()["items"]
     assert (listed["name"], listed["state"], listed["gone_at"]) == ("fix.bin", "purged", "2026-12-23T12:00:00Z")
-    assert assert_problem(await caller.http.get(f"attachments/{made['id']}/content"), 410, "purged")["at"]
+    for path in (f"attachments/{made['id']}", f"attachments/{made['id']}/content", f"attachments/{made['id']}/receipt"):
+        assert assert_problem(await caller.http.get(path), 410, "purged")["at"] == "2026-12-23T12:00:00Z"
+    assert assert_problem(await caller.http.get("cases/C-1/attachments.zip"), 410, "purged")["at"] == "2026-12-23T12:00:00Z"
     case = (await caller.http.get("cases/C-1")).json()
     assert (case["purge"], case["purged_at"]) == ("purged", "2026-12-23T12:00:00Z")
 
@@ -293,6 +333,22 @@ async def test_unfinished_uploads_are_listed(caller: Caller) -> None:
     await caller.close_case()
     assert (await caller.http.get("cases/C-1/uploads")).json()["items"][0]["state"] == "frozen"
     assert_problem(await caller.http.get("cases/C-404/uploads"), 404, "not-found")
+
+
+async def test_unfinished_uploads_come_in_pages_newest_first(caller: Caller) -> None:
+    await caller.open_case()
+    for number in range(5):
+        caller.services.clock.advance(timedelta(seconds=1))
+        await caller.services.begin("C-1", f"{number}.log", b"x", 10)
+    names: list[str] = []
+    cursor: dict[str, str] = {}
+    for count in (2, 2, 1):
+        page = (await caller.http.get("cases/C-1/uploads", params={"limit": 2, **cursor})).json()
+        assert len(page["items"]) == count
+        names += [item["name"] for item in page["items"]]
+        cursor = {"cursor": page["next"]}
+    assert (names, page["next"]) == (["4.log", "3.log", "2.log", "1.log", "0.log"], None)
+    assert_problem(await caller.http.get("cases/C-1/uploads?cursor=x"), 422, "invalid-request")
 
 
 async def test_attachments_come_in_pages_newest_first(caller: Caller) -> None:

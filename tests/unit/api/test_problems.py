@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from eft.api.problems import STATUS, of_status, translate
+from eft.api.problems import of_status, translate
 from eft.domain import errors
 from eft.domain.errors import EftError, leaves
+from eft.domain.http_statuses import STATUS
+from eft.http_resumable import problems as files_door
 
 ARGUMENTS: dict[type[EftError], tuple[object, ...]] = {
     errors.ScopeMissing: ("cases:read",),
@@ -46,6 +48,12 @@ def test_every_error_becomes_a_problem_with_its_code_and_next_step(kind: type[Ef
             assert field in document
 
 
+@pytest.mark.parametrize("kind", leaves(), ids=lambda kind: kind.code)
+def test_a_code_has_one_status_here_and_at_files(kind: type[EftError]) -> None:
+    here, there = translate(made(kind)).status, files_door.answer(made(kind)).status
+    assert (here, there) == ((422, 400) if kind is errors.Invalid else (there, there))
+
+
 def test_not_signed_in_says_how_and_busy_says_when() -> None:
     assert translate(errors.Unauthenticated()).headers["www-authenticate"].startswith("Bearer")
     assert translate(errors.Busy(7)).headers["retry-after"] == "7"
@@ -60,6 +68,6 @@ def test_a_branch_of_the_tree_has_the_status_of_its_leaves() -> None:
     assert translate(EftError()).status == 500
 
 
-@pytest.mark.parametrize("status", [400, 404, 405, 418])
-def test_what_the_router_refuses_is_a_problem_too(status: int) -> None:
-    assert of_status(status).status == status
+@pytest.mark.parametrize(("status", "told"), [(400, 422), (404, 404), (405, 405), (418, 418)])
+def test_what_the_router_refuses_is_a_problem_too(status: int, told: int) -> None:
+    assert of_status(status).status == told

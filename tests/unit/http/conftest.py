@@ -11,6 +11,7 @@ import pytest
 from eft.http_resumable.limits import Limits
 from eft.http_resumable.wire import Handler
 from tests.fixtures.tls import Certificates, RunningServer, make_certificates, running_server
+from tests.unit.http.page_site import PageSite, page_site
 from tests.unit.http.tus_site import TusSite, tus_site
 
 Serve = Callable[..., RunningServer]
@@ -36,4 +37,10 @@ def serve(certificates: Certificates) -> Iterator[Serve]:
 @pytest.fixture
 def site(certificates: Certificates, tmp_path: Path) -> Iterator[TusSite]:
     with tus_site(tmp_path, certificates) as made:
+        yield made
+
+
+@pytest.fixture
+def pages(certificates: Certificates, tmp_path: Path) -> Iterator[PageSite]:
+    with page_site(tmp_path, certificates) as made:
         yield made

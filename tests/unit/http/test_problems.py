@@ -7,22 +7,23 @@ import json
 import pytest
 
 from eft.domain import errors
+from eft.domain.http_statuses import STATUS, status_of
 from eft.http_resumable import problems
 from eft.http_resumable.refusals import Refusal
 
 
 @pytest.mark.parametrize("kind", errors.leaves(), ids=lambda kind: kind.code)
 def test_every_error_is_translated(kind: type[errors.EftError]) -> None:
-    assert kind in problems.STATUS
-    assert 400 <= problems.STATUS[kind] < 600
+    assert kind in STATUS
+    assert 400 <= STATUS[kind] < 600
 
 
 def test_no_error_is_translated_that_does_not_exist() -> None:
-    assert all(kind.__module__ == errors.__name__ for kind in problems.STATUS)
+    assert all(kind.__module__ == errors.__name__ for kind in STATUS)
 
 
 def test_a_closed_case_is_not_answered_with_what_clients_try_again() -> None:
-    assert problems.status_of(errors.CaseClosed()) == 403
+    assert status_of(errors.CaseClosed()) == 403
 
 
 def test_a_problem_says_what_was_wrong_and_what_to_do_and_carries_its_fields() -> None:
@@ -40,8 +41,8 @@ def test_a_problem_says_what_was_wrong_and_what_to_do_and_carries_its_fields() -
 
 
 def test_a_class_in_the_middle_of_the_tree_is_answered_too() -> None:
-    assert problems.status_of(errors.Conflict("It is taken.")) == 409
-    assert problems.status_of(errors.EftError()) == 500
+    assert status_of(errors.Conflict("It is taken.")) == 409
+    assert status_of(errors.EftError()) == 500
 
 
 def test_answers_carry_the_headers_that_belong_to_them() -> None:
