@@ -11,7 +11,9 @@ import struct
 from eft.domain.errors import EftError, Invalid, NameNotAllowed
 from eft.sftp_temp.requests import (
     Attributes,
+    CheckFile,
     Close,
+    CopyData,
     FSetStat,
     FStat,
     FSync,
@@ -337,5 +339,21 @@ def _parse_extended(identifier: bytes, fields: _Fields) -> Request:
             return StatVfs(identifier)
         case b"limits@openssh.com":
             return Limits(identifier)
+        case b"check-file-name":
+            path = fields.path()
+            return CheckFile(identifier, None, path, *_asked_digest(fields))
+        case b"check-file-handle":
+            handle = fields.handle()
+            return CheckFile(identifier, handle, None, *_asked_digest(fields))
+        case b"check-file":
+            handle = fields.handle()
+            return CheckFile(identifier, handle, None, *_asked_digest(fields), tagged=True)
+        case b"copy-data":
+            return CopyData(identifier, fields.handle(), fields.u64(), fields.u64(), fields.handle(), fields.u64())
         case _:
             return Unsupported(identifier)
+
+
+def _asked_digest(fields: _Fields) -> tuple[str, int, int, int]:
+    """The list of algorithms, the range, and the size of blocks."""
+    return fields.string().decode("ascii", "replace"), fields.u64(), fields.u64(), fields.u32()

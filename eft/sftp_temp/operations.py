@@ -14,8 +14,9 @@ from eft.domain.clock import Clock
 from eft.domain.errors import Invalid, ReadOnly
 from eft.domain.names import COMPONENT_BYTES
 from eft.sftp_temp import codec, paths, replies, requests
+from eft.sftp_temp.digests import choose, digests
 from eft.sftp_temp.handles import Handle, HandleTable, OpenDirectory, ReadableFile, WritableFile
-from eft.sftp_temp.ports import Directory, Entry
+from eft.sftp_temp.ports import Directory, Entry, ReadHandle
 from eft.sftp_temp.readahead import ReadAhead
 from eft.sftp_temp.reorder import Allowance
 from eft.sftp_temp.replies import Facts
@@ -78,6 +79,10 @@ class Operations:
                 return self._rename(request)
             case requests.FSync():
                 return self._fsync(request)
+            case requests.CheckFile():
+                return self._check_file(request)
+            case requests.CopyData():
+                return self._copy(request)
             case requests.StatVfs():
                 return self._space(request)
             case requests.Limits():
@@ -238,6 +243,46 @@ class Operations:
     async def _space(self, request: requests.StatVfs) -> bytes:
         space = await self._directory.space()
         return replies.space(request.id, total=space.total, free=space.free, name_bytes=COMPONENT_BYTES)
+
+    # Digests and copies
+
+    async def open_file(self, raw: bytes) -> ReadHandle:
+        """A whole file for reading. Raises EftError."""
+        return await self._directory.open_read(self._case, paths.resolve(raw))
+
+    async def _check_file(self, request: requests.CheckFile) -> bytes:
+        algorithm = choose(request.algorithms)
+        if request.path is not None:
+            reader = await self.open_file(request.path)
+            try:
+                found = await digests(reader, algorithm, request.start, request.length, request.block)
+            finally:
+                reader.close()
+        else:
+            file = self._handles.get(request.handle or b"")
+            if not isinstance(file, ReadableFile):
+                raise Invalid("The handle is not open for reading.", "Open the file for reading.")
+            found = await digests(file.reader, algorithm, request.start, request.length, request.block)
+        return replies.checked(request.id, algorithm, found, tagged=request.tagged)
+
+    async def _copy(self, request: requests.CopyData) -> bytes:
+        source, target = self._handles.get(request.source), self._handles.get(request.target)
+        if not isinstance(source, ReadableFile) or not isinstance(target, WritableFile):
+            raise Invalid("A copy goes from a file open for reading into one open for writing.", "Open the files so.")
+        start, offset = request.start, request.offset
+        stop = source.reader.size if request.length == 0 else min(source.reader.size, start + request.length)
+        while start < stop:
+            piece = await source.reader.read(start, min(start + replies.TRANSFER_BYTES, stop))
+            if not piece:
+                break
+            if target.is_behind(offset):
+                await target.rewrite(offset, (piece,), len(piece))
+            else:
+                target.write(offset, (piece,), len(piece))
+            if target.reception.full:
+                await target.reception.ready()
+            start, offset = start + len(piece), offset + len(piece)
+        return replies.ok(request.id)
 
     # What is set
 

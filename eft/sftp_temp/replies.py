@@ -24,6 +24,10 @@ EXTENSIONS = (
     (b"statvfs@openssh.com", b"2"),
     (b"fsync@openssh.com", b"1"),
     (b"limits@openssh.com", b"1"),
+    (b"check-file", b"sha256,sha1,md5,sha512,sha384,sha224"),
+    (b"check-file-name", b"1"),
+    (b"check-file-handle", b"1"),
+    (b"copy-data", b"1"),
 )
 
 _STATUS, _HANDLE, _DATA, _NAME, _ATTRS, _EXTENDED_REPLY = 101, 102, 103, 104, 105, 201
@@ -107,6 +111,12 @@ def real_path(identifier: bytes, path: str) -> bytes:
 def limits(identifier: bytes, *, packet: int, handles: int) -> bytes:
     """limits@openssh.com: longest packet, READ and WRITE in bytes, open handles."""
     body = struct.pack(">QQQQ", packet, TRANSFER_BYTES, TRANSFER_BYTES, handles)
+    return _HEAD.pack(5 + len(body), _EXTENDED_REPLY, identifier) + body
+
+
+def checked(identifier: bytes, algorithm: str, digests: bytes, *, tagged: bool) -> bytes:
+    """The answer to the check-file extensions, draft-ietf-secsh-filexfer-09 §9.1.2."""
+    body = (_string(b"check-file") if tagged else b"") + _string(algorithm.encode()) + digests
     return _HEAD.pack(5 + len(body), _EXTENDED_REPLY, identifier) + body
 
 

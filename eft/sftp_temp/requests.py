@@ -144,6 +144,31 @@ class Limits(Request):
 
 
 @dataclass(slots=True)
+class CheckFile(Request):
+    """check-file-handle and its older form check-file, and check-file-name: the one that was not given is None. `tagged`: the
+    answer begins with the name of the extension, as in the older form."""
+
+    handle: bytes | None
+    path: bytes | None
+    algorithms: str
+    start: int
+    length: int
+    block: int
+    tagged: bool = False
+
+
+@dataclass(slots=True)
+class CopyData(Request):
+    """copy-data: `length` bytes, or all that follow where it is 0, from one open file into another."""
+
+    source: bytes
+    start: int
+    length: int
+    target: bytes
+    offset: int
+
+
+@dataclass(slots=True)
 class Unsupported(Request):
     """A request that this door does not know."""
 

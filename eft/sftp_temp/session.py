@@ -19,6 +19,7 @@ import asyncssh
 
 from eft.domain.errors import EftError
 from eft.sftp_temp import codec, replies, requests
+from eft.sftp_temp.digests import Command, Printed, carry_out, command_of
 from eft.sftp_temp.errors import UNEXPECTED, refusal
 from eft.sftp_temp.handles import WritableFile
 from eft.sftp_temp.operations import Operations
@@ -38,7 +39,7 @@ SEND_HIGH, SEND_LOW = 512 * 1024, 128 * 1024
 class Channel(Protocol):
     """The part of asyncssh's server channel that is used."""
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes, datatype: asyncssh.DataType = None) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def exit(self, status: int) -> None: ...
@@ -71,6 +72,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flushing = False
+        self._command: Command | None = None
         self._greeted = False
         self._working = False
         self._pumping = False
@@ -97,11 +99,33 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         return False
 
     def exec_requested(self, command: str) -> bool:
-        return False
+        """No shell, and no command but those that print digests; any other is refused at once, which is what probes wait for."""
+        self._command = command_of(command)
+        return self._command is not None
+
+    def session_started(self) -> None:
+        if self._command is not None:
+            self._working = True
+            self._host.spawn(self._print(self._command))
+
+    async def _print(self, command: Command) -> None:
+        try:
+            printed = await carry_out(command, self._operations.open_file)
+        except Exception:
+            log.exception("sftp.request_failed")
+            printed = Printed(b"", UNEXPECTED.encode() + b"\n", 1)
+        if self._channel is not None and not self._stopped:
+            self._channel.write(printed.out)
+            self._channel.write(printed.error, asyncssh.EXTENDED_DATA_STDERR)
+            self._channel.exit(printed.status)
+        self._working, self._channel, self._lost = False, None, True
+        self.proceed()
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         if self._stopped:
             self._refuse(data)
+            return
+        if self._command is not None:
             return
         self._parser.feed(data)
         if self._working:

@@ -290,7 +290,7 @@ class FakeChannel:
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, datatype: int | None = None) -> None:
         self.writes += 1
         self.written += data
 

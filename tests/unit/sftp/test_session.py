@@ -121,7 +121,8 @@ async def test_only_the_sftp_subsystem_is_given() -> None:
     assert session.subsystem_requested("sftp")
     assert not session.subsystem_requested("netconf")
     assert not session.shell_requested()
-    assert not session.exec_requested("md5sum x")
+    assert not session.exec_requested("id")
+    assert session.exec_requested("md5sum x")
 
 
 # Uploads
