@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from eft.accounts.temporary import Credentials
-from eft.bootstrap import host_key_fingerprints
 from eft.cli.acting import act, operator
 from eft.cli.command import Group, show, with_config
 from eft.config import Config
+from eft.sftp_temp.host_keys import fingerprints
 
 
 @click.group(cls=Group)
@@ -59,13 +59,13 @@ def revoke(config: Config, case_id: str) -> None:
 def _show(config: Config, credentials: Credentials) -> None:
     issued = credentials.account
     host, port = config.region.sftp_host, config.sftp.port
-    fingerprints = host_key_fingerprints(config)
+    known_by = tuple(fingerprints(config.sftp.host_keys))
     lines = [
         f"Account for case {issued.case_id}, until {issued.expires_at:%Y-%m-%d %H:%M:%S} UTC",
         f"  user name  {issued.username}",
         f"  password   {credentials.password}",
         f"  host       {host}, port {port}",
-        *(f"  host key   {fingerprint}" for fingerprint in fingerprints),
+        *(f"  host key   {fingerprint}" for fingerprint in known_by),
         f"  command    sftp -P {port} {issued.username}@{host}",
     ]
     show(
@@ -74,7 +74,7 @@ def _show(config: Config, credentials: Credentials) -> None:
             "password": credentials.password,
             "host": host,
             "port": port,
-            "host_key_fingerprints": fingerprints,
+            "host_key_fingerprints": known_by,
             "expires_at": issued.expires_at,
         },
         "\n".join(lines),

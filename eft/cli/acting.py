@@ -8,7 +8,7 @@ import os
 import pwd
 from typing import TypeVar
 
-from eft.bootstrap import Services, services
+from eft.bootstrap.services import Services, services
 from eft.config import Config
 from eft.domain.actor import Actor
 

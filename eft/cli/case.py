@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from eft.bootstrap import Services
+from eft.bootstrap.services import Services
 from eft.cli.acting import act, operator
 from eft.cli.command import Group, show, with_config
 from eft.config import Config

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from eft.bootstrap import Services, create_keys
+from eft.bootstrap.services import Services, create_keys
 from eft.cli.acting import act, operator
 from eft.cli.command import Group, show, with_config
 from eft.config import Config

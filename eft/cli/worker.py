@@ -97,7 +97,7 @@ def main() -> int:
     reports = ReportWriter(arguments.reports)
 
     def gateway() -> Service:
-        from eft.bootstrap import Gateway
+        from eft.bootstrap.gateway import Gateway
 
         config = load_config(arguments.config)
         log_to_stderr(region=config.region.name, worker=arguments.number)

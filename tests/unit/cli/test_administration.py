@@ -13,7 +13,7 @@ import click
 from click.testing import CliRunner, Result
 import pytest
 
-from eft.bootstrap import services
+from eft.bootstrap.services import services
 from eft.cli.main import COMMANDS, main
 from eft.config import load_config
 from eft.domain.actor import SYSTEM
