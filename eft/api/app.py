@@ -12,10 +12,11 @@ from starlette.exceptions import HTTPException
 from eft.api.access_routes import access_routes
 from eft.api.attachment_routes import attachment_routes
 from eft.api.case_routes import case_routes
+from eft.api.description import PROBLEM, describe
 from eft.api.download import answer
 from eft.api.guard import OPENAPI, PREFIX, AsgiApp, Guard
 from eft.api.launch_routes import launch_routes
-from eft.api.problems import MEDIA_TYPE, SCHEMA, Problem, of_status, translate, unexpected
+from eft.api.problems import Problem, of_status, translate, unexpected
 from eft.api.services import ApiServices, ApiSettings
 from eft.domain.errors import EftError, Invalid
 
@@ -35,7 +36,7 @@ def create_api(services: ApiServices, settings: ApiSettings) -> AsgiApp:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses={"default": {"description": "A problem", "content": {MEDIA_TYPE: {"schema": SCHEMA}}}},
+        responses={"default": {"description": "A problem", "content": PROBLEM}},
     )
     documented = [Depends(HTTPBearer(auto_error=False, description="An API token with the scope that the call needs"))]
     for routes in (
@@ -45,6 +46,8 @@ def create_api(services: ApiServices, settings: ApiSettings) -> AsgiApp:
         attachment_routes(services),
     ):
         api.include_router(routes, prefix=PREFIX, dependencies=documented)
+
+    describe(api)
 
     @api.exception_handler(EftError)
     async def refused(_: Request, error: EftError) -> Response:

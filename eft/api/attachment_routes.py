@@ -46,9 +46,24 @@ _RAW_BODY = {
         }
     ],
 }
+_CONDITIONS = {
+    "parameters": [
+        {"name": name, "in": "header", "required": False, "description": meaning, "schema": {"type": "string"}}
+        for name, meaning in (
+            ("Range", "RFC 9110 §14: one range of bytes; several are answered with the whole file"),
+            ("If-Range", "The ETag of a file begun before: another file comes whole"),
+            ("If-Match", "ETags of which one must be this file's"),
+            ("If-None-Match", "ETags of which none may be this file's"),
+            ("If-Modified-Since", "For who has no ETag"),
+            ("If-Unmodified-Since", "For who has no ETag"),
+            ("Want-Repr-Digest", "RFC 9530: sha-256=0 leaves the digest out"),
+        )
+    ]
+}
 _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
     206: {"description": "A range of it", "content": {"application/octet-stream": {}}},
+    304: {"description": "It is the one that If-None-Match or If-Modified-Since names"},
 }
 _RECEIPT: dict[int | str, dict[str, Any]] = {
     200: {"description": "A JWS in compact serialisation", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
@@ -124,7 +139,7 @@ def attachment_routes(services: ApiServices) -> APIRouter:
         attachment = await present(attachment_id)
         return AttachmentView.of(attachment, await services.cases.get(attachment.case_id))
 
-    @routes.get("/attachments/{attachment_id}/content", responses=_CONTENT, response_class=Response)
+    @routes.get("/attachments/{attachment_id}/content", responses=_CONTENT, response_class=Response, openapi_extra=_CONDITIONS)
     async def get_content(attachment_id: str, request: Request, actor: Reads) -> Response:
         """Its bytes, or a range of them. Sent as a download, with ETag and Repr-Digest. It is in the audit log who asked."""
         return await download(request, transfers, await present(attachment_id), actor)

@@ -15,7 +15,7 @@ MEDIA_TYPE = "application/problem+json"
 _NOT_VALID = 422
 """Of a request that is well formed and not valid, as JSON is most often. At `/files` the same code is 400, as tus has it."""
 
-_TITLES = {
+TITLES = {
     400: "Bad request",
     401: "Not signed in",
     403: "Not allowed",
@@ -64,7 +64,7 @@ class Problem:
         self.headers = {"content-type": MEDIA_TYPE, **(headers or {})}
         self.content = {
             "type": f"urn:eft:problem:{code}",
-            "title": _TITLES.get(status, "Refused"),
+            "title": TITLES.get(status, "Refused"),
             "status": status,
             "code": code,
             "detail": detail,
