@@ -47,6 +47,21 @@ MALFORMED = {
     "chunked, then identity": (
         f"PUT / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"
     ),
+    "a blank between Transfer-Encoding and its colon": (
+        f"PUT / HTTP/1.1\r\n{HOST}Transfer-Encoding : chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n"
+    ),
+    "a tab between Content-Length and its colon": f"PUT / HTTP/1.1\r\n{HOST}Content-Length\t: 3\r\n\r\nabc",
+    "chunked folded into the line before": f"PUT / HTTP/1.1\r\n{HOST}X: a\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a length after a NUL": f"PUT / HTTP/1.1\r\n{HOST}Content-Length: 3\0\r\n\r\nabc",
+    "a length with an underscore": f"PUT / HTTP/1.1\r\n{HOST}Content-Length: 1_0\r\n\r\n0123456789",
+    "a length in other digits": f"PUT / HTTP/1.1\r\n{HOST}Content-Length: \xb2\r\n\r\nab",
+    "a negative length": f"PUT / HTTP/1.1\r\n{HOST}Content-Length: -1\r\n\r\n",
+    "a line feed that ends a field": f"PUT / HTTP/1.1\r\n{HOST}X: a\nContent-Length: 3\r\n\r\nabc",
+    "a colon in the request line's version": "GET / HTTP/1.1:\r\nHost: localhost\r\n\r\n",
+    "a host with credentials": "GET / HTTP/1.1\r\nHost: user@localhost\r\n\r\n",
+    "a coding that only looks like chunked": f"PUT / HTTP/1.1\r\n{HOST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "chunked with a parameter": f"PUT / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n",
+    "identity as a coding": f"PUT / HTTP/1.1\r\n{HOST}Transfer-Encoding: identity\r\n\r\n",
     "a control before chunked": f"PUT / HTTP/1.1\r\n{HOST}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
     "a chunk size with 0x": CHUNKED + "0x3\r\nabc\r\n0\r\n\r\n",
     "a negative chunk size": CHUNKED + "-3\r\nabc\r\n0\r\n\r\n",
