@@ -82,7 +82,9 @@ class Gateway:
             purged=self._count_purged,
         )
         root = region_root(config)
-        directory = Directory(resources, self._transfers, settle_s=config.uploads.settle_s, space=lambda: _space(root))
+        directory = Directory(
+            resources, self._transfers, made.receipts, settle_s=config.uploads.settle_s, space=lambda: _space(root)
+        )
         self._https = https_door(config, made, self._transfers)
         self._sftp = SftpDoor(
             directory=directory,

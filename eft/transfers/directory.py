@@ -20,6 +20,7 @@ from eft.domain.upload import Source, Upload, UploadState
 from eft.transfers.content import Content
 from eft.transfers.directory_view import FROM_SUPPORT, PART, Entry, View, names, shown_attachment, shown_path, shown_upload
 from eft.transfers.intent import Intent
+from eft.transfers.receipts_view import Receipts, ReceiptsView, is_receipt
 from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, lock_open_case
 from eft.transfers.service import Transfers
@@ -55,12 +56,21 @@ class Directory:
     """The directory of every case; all methods take the case's id first. `settle_s`: seconds of rest after a rename; `space`
     tells the disk's state."""
 
-    def __init__(self, resources: Resources, transfers: Transfers, *, settle_s: float, space: Callable[[], Space]) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        transfers: Transfers,
+        receipts: Receipts,
+        *,
+        settle_s: float,
+        space: Callable[[], Space],
+    ) -> None:
         self._r = resources
         self._space = space
         self._transfers = transfers
         self._settle_s = settle_s
-        self._view = View(resources, transfers)
+        self._receipts = ReceiptsView(resources, receipts)
+        self._view = View(resources, transfers, self._receipts)
 
     async def stat(self, case_id: str, path: str) -> Entry:
         """Raises NotFound."""
@@ -197,7 +207,10 @@ class Directory:
         """Raises NotFound, Purged, KeyUnavailable."""
         entry = await self.stat(case_id, path)
         if entry.attachment_id is not None:
-            return await self._transfers.content(await self._transfers.attachment(entry.attachment_id, case_id=case_id))
+            attachment = await self._transfers.attachment(entry.attachment_id, case_id=case_id)
+            if is_receipt(path):
+                return await self._receipts.content(case_id, path, attachment)
+            return await self._transfers.content(attachment)
         if entry.upload_id is not None:
             hold = self._transfers.holders.hold_of(entry.upload_id)
             if hold is not None and hold.offset > hold.safe:
@@ -295,5 +308,5 @@ class Directory:
             raise NotFound
 
     def _check_writable(self, path: str) -> None:
-        if path == "" or path == FROM_SUPPORT or path.startswith(FROM_SUPPORT + "/"):
+        if path == "" or path == FROM_SUPPORT or path.startswith(FROM_SUPPORT + "/") or is_receipt(path):
             raise ReadOnly

@@ -2,8 +2,9 @@
 
 `/` has the newest version of each file that the customer sent, the uploads that are not finished, with their durable size, and
 the directories that the client made. An unfinished upload of this door stands under its own name, one that was begun over HTTPS
-as `NAME.part`, where it can be continued (P4). `/from-support` has what support handed back,
-read-only. Versions that were overwritten or removed stay with the case until its purge; they are merely not shown here.
+as `NAME.part`, where it can be continued (P4). `/from-support` has what support handed back, `/receipts` the digest and the
+receipt of each finished file; both are read-only. Versions that were overwritten or removed stay with the case until its purge;
+they are merely not shown here.
 
 Paths are relative, `/` between components, normalised by the door; `""` is the root.
 """
@@ -21,6 +22,7 @@ from eft.db.engine import Connection
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.errors import NotFound
 from eft.domain.upload import Source, Upload, UploadState
+from eft.transfers.receipts_view import RECEIPTS, ReceiptsView, is_receipt
 from eft.transfers.resources import Resources
 from eft.transfers.service import Transfers
 
@@ -53,14 +55,17 @@ class Entry:
 class View:
     """Looks at the directory of any case; all methods take the case's id first."""
 
-    def __init__(self, resources: Resources, transfers: Transfers) -> None:
+    def __init__(self, resources: Resources, transfers: Transfers, receipts: ReceiptsView) -> None:
         self._r = resources
         self._transfers = transfers
+        self._receipts = receipts
 
     async def stat(self, case_id: str, path: str) -> Entry:
         """Raises NotFound."""
-        if path in ("", FROM_SUPPORT):
+        if path in ("", FROM_SUPPORT, RECEIPTS):
             return await self._fixed(case_id, path)
+        if is_receipt(path):
+            return await self._stat_receipt(case_id, path)
         support, name = _side(path)
         if not support:
             for hold in self._transfers.holders.pending(case_id):
@@ -95,6 +100,8 @@ class View:
         this = await self.stat(case_id, path)
         if not this.is_directory:
             raise NotFound
+        if is_receipt(path):
+            return await self._list_receipts(case_id, path)
         support, name = _side(path)
 
         def work(conn: Connection) -> tuple[list[Attachment], list[Upload], dict[str, datetime]]:
@@ -125,12 +132,30 @@ class View:
         for directory, at in made.items():
             self._place(entries, prefix, directory, Entry(path=directory, is_directory=True, modified_at=at))
         if path == "":
-            entries[FROM_SUPPORT] = Entry(path=FROM_SUPPORT, is_directory=True, modified_at=this.modified_at, read_only=True)
+            for fixed in (FROM_SUPPORT, RECEIPTS):
+                entries[fixed] = Entry(path=fixed, is_directory=True, modified_at=this.modified_at, read_only=True)
         return sorted(entries.values(), key=lambda entry: entry.path)
 
     async def _fixed(self, case_id: str, path: str) -> Entry:
         created = await self._created_at(case_id)
-        return Entry(path=path, is_directory=True, modified_at=created, read_only=path == FROM_SUPPORT)
+        return Entry(path=path, is_directory=True, modified_at=created, read_only=path != "")
+
+    async def _stat_receipt(self, case_id: str, path: str) -> Entry:
+        below = False
+        for found, size, attachment in await self._receipts.sizes(case_id):
+            if found == path:
+                return _receipt_entry(found, size, attachment)
+            below = below or found.startswith(path + "/")
+        if not below:
+            raise NotFound
+        created = await self._created_at(case_id)
+        return Entry(path=path, is_directory=True, modified_at=created, read_only=True)
+
+    async def _list_receipts(self, case_id: str, path: str) -> Sequence[Entry]:
+        entries: dict[str, Entry] = {}
+        for found, size, attachment in await self._receipts.sizes(case_id):
+            self._place(entries, path + "/", found, _receipt_entry(found, size, attachment))
+        return sorted(entries.values(), key=lambda entry: entry.path)
 
     async def _created_at(self, case_id: str) -> datetime:
         case = await self._r.database.read(lambda conn: cases.get(conn, case_id))
@@ -201,6 +226,17 @@ def _attachment_entry(attachment: Attachment, path: str) -> Entry:
         size=attachment.size,
         modified_at=attachment.modified_at or attachment.received_at,
         read_only=attachment.source is Source.SUPPORT,
+        attachment_id=attachment.id,
+    )
+
+
+def _receipt_entry(path: str, size: int, attachment: Attachment) -> Entry:
+    return Entry(
+        path=path,
+        is_directory=False,
+        size=size,
+        modified_at=attachment.received_at,
+        read_only=True,
         attachment_id=attachment.id,
     )
 

@@ -367,6 +367,8 @@ def _checked(intent: Intent) -> Intent:
         raise LengthInvalid("A length cannot be negative.", "Send the file's size in bytes.")
     if intent.name == "from-support" or intent.name.startswith("from-support/"):
         raise Conflict("The name from-support is kept for what support hands back.", "Choose another name.")
+    if intent.name == "receipts" or intent.name.startswith("receipts/"):
+        raise Conflict("The name receipts is kept for the receipts of what was sent.", "Choose another name.")
     if intent.sha256 is None:
         return intent
     digest = intent.sha256.lower()

@@ -39,6 +39,7 @@ from eft.storage.keys import SlotFileKeyStore
 from eft.storage.local_disk import LocalDiskSegments
 from eft.storage.master_key import MasterKeyFile
 from eft.transfers import Bus, Directory, Intent, Resources, Space, Transfers, TransferSettings
+from tests.fixtures.receipts import UnsignedReceipts
 
 CASE, WHO = "C-1", Actor("test:customer", "127.0.0.1")
 SIZES = (1, 20_000, 33_000, 400_000, 1_500_000, 5_000_000)
@@ -76,7 +77,7 @@ async def gateway(directory: Path) -> AsyncIterator[tuple[Transfers, Directory]]
     transfers = Transfers(resources)
     await transfers.open()
     try:
-        yield transfers, Directory(resources, transfers, settle_s=SETTLE_S, space=lambda: Space(1, 1))
+        yield transfers, Directory(resources, transfers, UnsignedReceipts(), settle_s=SETTLE_S, space=lambda: Space(1, 1))
     finally:
         await transfers.close()
         pool.shutdown()

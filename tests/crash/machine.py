@@ -32,6 +32,7 @@ from eft.storage.local_disk import LocalDiskSegments
 from eft.storage.master_key import MasterKeyFile
 from eft.transfers import Bus, Directory, Resources, Space, Transfers, TransferSettings
 from tests.crash.lossy_files import LossyFiles, PowerCut
+from tests.fixtures.receipts import UnsignedReceipts
 from tests.fixtures.services import STAFF, MovableClock
 
 T = TypeVar("T")
@@ -209,7 +210,7 @@ class Site:
             settings=SETTINGS,
         )
         transfers = Transfers(resources)
-        files = Directory(resources, transfers, settle_s=SETTLE_S, space=lambda: Space(1, 1))
+        files = Directory(resources, transfers, UnsignedReceipts(), settle_s=SETTLE_S, space=lambda: Space(1, 1))
         worker = Worker(transfers, files, resources, pool, database, disk)
         self.workers.append(worker)
         await self.purge.apply_tombstones()

@@ -81,7 +81,7 @@ def test_cp_and_back(gateway: Gateway, case: str, mounted: Path, tmp_path: Path)
     assert stored(gateway, case, "a b ü.bin", len(data)) == data
     (mounted / "logs").mkdir()
     (mounted / "logs" / "b").write_bytes(b"b")
-    assert sorted(path.name for path in mounted.iterdir()) == ["a b ü.bin", "from-support", "logs"]
+    assert sorted(path.name for path in mounted.iterdir()) == ["a b ü.bin", "from-support", "logs", "receipts"]
     assert stored(gateway, case, "logs/b", 1) == b"b"
 
 

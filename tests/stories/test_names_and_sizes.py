@@ -197,7 +197,7 @@ def test_names_are_kept_exactly_or_refused_with_a_reason_over_sftp(
     assert {name: item["sha256"] for name, item in found.items()} == {
         name: sha256(b"%d" % number) for number, name in enumerate(KEPT)
     }
-    assert set(connected.listdir(".")) == {name.partition("/")[0] for name in KEPT} | {"from-support"}
+    assert set(connected.listdir(".")) == {name.partition("/")[0] for name in KEPT} | {"from-support", "receipts"}
     assert connected.listdir("logs/2026/11") == ["a.log"]
 
 
@@ -226,7 +226,7 @@ def test_a_directory_and_a_file_of_one_name_do_not_harm_each_other(
     for name, item in listed(gateway, case).items():
         data = gateway.call("GET", f"attachments/{item['id']}/content")
         assert data == {"a": b"file", "a/b": b"below"}[name]
-    assert sorted(connected.listdir(".")) == ["a", "from-support"]
+    assert sorted(connected.listdir(".")) == ["a", "from-support", "receipts"]
     with connected.open("a", "rb") as file:
         assert file.read() == b"file"
     connected.remove("a")

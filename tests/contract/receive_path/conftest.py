@@ -22,6 +22,7 @@ from eft.storage.local_disk import LocalDiskSegments
 from eft.storage.master_key import MasterKeyFile
 from eft.transfers import Bus, Directory, Intent, Resources, Transfers, TransferSettings
 from eft.transfers.directory import Space
+from tests.fixtures.receipts import UnsignedReceipts
 
 CUSTOMER = Actor("test:customer", "192.0.2.1")
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -81,7 +82,7 @@ class Site:
         )
 
     def directory_of(self, transfers: Transfers) -> Directory:
-        return Directory(transfers._r, transfers, settle_s=5, space=lambda: Space(1, 1))
+        return Directory(transfers._r, transfers, UnsignedReceipts(), settle_s=5, space=lambda: Space(1, 1))
 
     async def change_case(self, case_id: str, **changes: object) -> None:
         def work(conn):  # type: ignore[no-untyped-def]

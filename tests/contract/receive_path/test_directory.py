@@ -50,7 +50,7 @@ async def test_a_closed_file_settles_and_is_then_an_attachment(site: Site, noise
     assert attachment.completeness is Completeness.CLOSED
     assert attachment.sha256 == hashlib.sha256(noise(size)).hexdigest()
     assert await read_all(transfers, attachment.id) == noise(size)
-    assert await names(directory) == ["a.log", "from-support"]
+    assert await names(directory) == ["a.log", "from-support", "receipts"]
 
 
 async def test_a_settling_file_is_readable_by_its_sender_at_once(site: Site, noise: Noise) -> None:
@@ -143,7 +143,7 @@ async def test_overwriting_keeps_the_earlier_version_for_staff(site: Site, noise
     newer, older = await everything(transfers)
     assert (await read_all(transfers, newer.id), await read_all(transfers, older.id)) == (b"two", b"one")
     assert (newer.version, older.version) == (2, 1)
-    assert await names(directory) == ["a.log", "from-support"]
+    assert await names(directory) == ["a.log", "from-support", "receipts"]
 
 
 async def test_a_cut_upload_stays_under_its_name_with_what_is_durable(site: Site, noise: Noise) -> None:
@@ -199,7 +199,7 @@ async def test_rename_over_an_existing_file_makes_a_version(site: Site) -> None:
     await transfers.tick()
     newer, older = await everything(transfers)
     assert (newer.name, newer.version, older.superseded) == ("a.log", 2, True)
-    assert await names(directory) == ["a.log", "from-support"]
+    assert await names(directory) == ["a.log", "from-support", "receipts"]
 
 
 async def test_removing_takes_a_file_out_of_the_directory_and_keeps_it_for_staff(site: Site) -> None:
@@ -209,7 +209,7 @@ async def test_removing_takes_a_file_out_of_the_directory_and_keeps_it_for_staff
     site.clock.advance(seconds=6)
     await transfers.tick()
     await directory.remove("C-1", "a.log", CUSTOMER)
-    assert await names(directory) == ["from-support"]
+    assert await names(directory) == ["from-support", "receipts"]
     with pytest.raises(NotFound):
         await directory.stat("C-1", "a.log")
     (attachment,) = await everything(transfers)
@@ -229,7 +229,7 @@ async def test_directories_are_made_listed_renamed_and_removed_when_empty(site: 
     with pytest.raises(NotEmpty):
         await directory.remove_directory("C-1", "logs", CUSTOMER)
     await directory.rename("C-1", "logs", "traces", CUSTOMER, replace=False)
-    assert await names(directory) == ["from-support", "traces"]
+    assert await names(directory) == ["from-support", "receipts", "traces"]
     assert await names(directory, "traces/old") == ["traces/old/a.log"]
     await directory.remove("C-1", "traces/old/a.log", CUSTOMER)
     await directory.remove_directory("C-1", "traces/old", CUSTOMER)
@@ -242,7 +242,7 @@ async def test_what_support_hands_back_is_read_only_and_apart(site: Site) -> Non
     reception = await transfers.begin("C-1", intent("fix/patch.zip", source=Source.SUPPORT))
     reception.offer(b"patch")
     await reception.finish(Completeness.DECLARED)
-    assert await names(directory) == ["from-support"]
+    assert await names(directory) == ["from-support", "receipts"]
     assert await names(directory, "from-support") == ["from-support/fix"]
     assert await names(directory, "from-support/fix") == ["from-support/fix/patch.zip"]
     content = await directory.open_read("C-1", "from-support/fix/patch.zip")
@@ -263,12 +263,12 @@ async def test_a_file_being_written_is_seen_before_it_is_stored(site: Site) -> N
     reception = await directory.open_write("C-1", "a.log", CUSTOMER, create=True, truncate=True, exclusive=True)
     reception.offer(b"abc")
     assert (await directory.stat("C-1", "a.log")).size == 3
-    assert await names(directory) == ["a.log", "from-support"]
+    assert await names(directory) == ["a.log", "from-support", "receipts"]
     with pytest.raises(AlreadyExists):
         await directory.open_write("C-1", "a.log", CUSTOMER, create=True, truncate=True, exclusive=True)
     await directory.rename("C-1", "a.log", "b.log", CUSTOMER, replace=False)
     await reception.settle(5)
-    assert await names(directory) == ["b.log", "from-support"]
+    assert await names(directory) == ["b.log", "from-support", "receipts"]
 
 
 async def test_the_clients_time_of_modification_is_kept(site: Site) -> None:
@@ -307,5 +307,5 @@ async def test_a_removed_name_does_not_show_what_it_had_replaced(site: Site, noi
     await put(directory, "a.tmp", noise(20), settle=None)
     await directory.rename("C-1", "a.tmp", "a", CUSTOMER, replace=True)
     await directory.remove("C-1", "a", CUSTOMER)
-    assert await names(directory) == ["from-support"]
+    assert await names(directory) == ["from-support", "receipts"]
     assert [attachment.size for attachment in await everything(transfers)] == [10]
