@@ -47,7 +47,7 @@ def for_token(gateway: GatewaySettings) -> list[Lines]:
         ),
         Lines(
             "eft send",
-            f"eft send FILE --to {url} --token-file eft-token",
+            f"eft send FILE --to {url} --token-file eft-token{' --ca eft-ca.pem' if gateway.ca_file else ''}",
             "Where the eft client is installed: shows progress, resumes, compares digests.",
         ),
         Lines(

@@ -207,8 +207,9 @@ def send_by_command(us: Gateway, customer: Person, work: Path, source: Source) -
     token_file.touch(mode=0o600)
     token_file.write_text(page.locator("#upload-token").inner_text() + "\n")
     line = next(text for text in page.locator("#shell pre").all_inner_texts() if text.startswith("eft send"))
+    (work / "eft-ca.pem").write_bytes(customer.context.request.get(f"{customer.portal.url}/ca.pem").body())
     words = [str(EFT), *line.replace("FILE", str(source.path)).split()[1:]]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(work), "EFT_CA": str(us.ca), "XDG_STATE_HOME": str(work / "state")}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(work), "XDG_STATE_HOME": str(work / "state")}
     done = subprocess.run(words, cwd=work, env=environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     assert "verified" in done.stdout + done.stderr

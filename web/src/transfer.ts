@@ -87,6 +87,8 @@ function start(mount: HTMLElement): void {
     );
     render(h(VisitList, { rows: board.rows, now, isHeld: !link.state.open }), areas.visit);
     render(h(AttachmentLists, { attachments: state.attachments, hasMore: state.more === true }), areas.attachments);
+    // Where nothing can be sent any more, nothing asks for files.
+    areas.dashboard.hidden = state.case.status === "closed" && board.rows.length === 0;
     const { sent, size } = board.totals;
     attention.show(board.active, sent, size);
     announcer.heed(board.rows, notice);
