@@ -90,6 +90,9 @@ class HttpsSettings(Section):
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
         default="x-forwarded-for", description='"x-forwarded-for" or "forwarded", whichever the proxies write'
     )
+    proxies_pass_interim_answers: bool = Field(
+        default=False, strict=True, description="true or false: whether the proxies hand 104 answers on and wait for the last one"
+    )
     proxy_protocol_from: tuple[Network, ...] = Field(
         default=(), description="a list of networks whose connections begin with the PROXY protocol"
     )
@@ -146,7 +149,9 @@ class PortalSettings(Section):
 class CaseSystemSettings(Section):
     url: str = Field(pattern=r"\Ahttps?://", description="the address of the case system, https://…")
     token_file: LocalPath = Field(description="the file with the token for the case system")
-    ca_file: LocalPath | None = Field(default=None, description="the file with the authorities (PEM) that its certificate is from")
+    ca_file: LocalPath | None = Field(
+        default=None, description="the file with the authorities (PEM) that its certificate is from"
+    )
 
 
 class _File(Section):

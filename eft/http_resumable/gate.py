@@ -115,6 +115,7 @@ class Gate:
             origin = self._proxies.origin(request.peer, request.headers)
             request.peer, request.scheme = origin.client, origin.scheme
             request.host = origin.host or request.host
+            request.takes_interim = origin.interim
         try:
             response = await self._answer(request)
         except (EftError, Refusal) as refused:

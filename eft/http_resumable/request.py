@@ -167,6 +167,7 @@ class Request:
         self.body = body
         self.peer = peer
         self.scheme = "https"
+        self.takes_interim = True
         self.counted: list[tuple[str, str]] = []
         self._wire = wire
 
@@ -183,10 +184,12 @@ class Request:
         return fields
 
     def inform(self, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
-        """Sends an interim answer, 102 to 199 (RFC 9110 §15.2), at once. HTTP/1.0 peers are sent none."""
+        """Sends an interim answer, 102 to 199 (RFC 9110 §15.2), at once. HTTP/1.0 peers are sent none, nor are proxies that would
+        not know what to do with it."""
         if not 102 <= status <= 199:
             raise ValueError("not an interim status")
-        self._wire.inform(status, Headers(headers), http_11=self.http_11)
+        if self.takes_interim:
+            self._wire.inform(status, Headers(headers), http_11=self.http_11)
 
     async def disconnected(self) -> None:
         """Returns when the peer has gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import re
 import secrets
 import socket
 import sqlite3
+import ssl
 import subprocess
 import time
 
@@ -219,3 +221,48 @@ def customer_is_known_and_cannot_pretend(customer: Customer) -> None:
 def customer_reaches_no_other_host(customer: Customer) -> None:
     status, _, body = customer.curl("/files", "-X", "OPTIONS", "-H", "Host: evil.example")
     assert (status, b"wrong-host" in body) == (421, True)
+
+
+def customer_sends_a_checksum_in_a_trailer(customer: Customer, *, arrives: bool) -> None:
+    """A checksum that the proxy drops is missed: a part is never taken for checked that was not."""
+    path, _ = customer.create(5)
+    for digest, ends in ((hashlib.sha256(b"hello").digest(), b"204"), (bytes(32), b"460")):
+        told = b64encode(digest).decode()
+        head = (
+            f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {customer.token}\r\nTus-Resumable: 1.0.0\r\n"
+            "Upload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\nTransfer-Encoding: chunked\r\n"
+            "Trailer: Upload-Checksum\r\nConnection: close\r\n\r\n"
+        )
+        body = f"5\r\nhello\r\n0\r\nUpload-Checksum: sha256 {told}\r\n\r\n"
+        trust = ssl.create_default_context(cafile=str(customer.proxy.ca))
+        with (
+            socket.create_connection(("127.0.0.1", customer.proxy.port), timeout=20) as raw,
+            trust.wrap_socket(raw, server_hostname="localhost") as sock,
+        ):
+            sock.sendall((head + body).encode())
+            status = sock.recv(65536).split(b" ")[1]
+        assert status == (ends if arrives else b"400")
+        if status == b"204":
+            path, _ = customer.create(5)
+    assert customer.stored() == 0
+
+
+def interim_answers(customer: Customer) -> list[int]:
+    """The statuses of the answers, interim ones first, to a creation as the IETF draft has it, whose body takes its time."""
+    head = (
+        f"POST /files HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {customer.token}\r\n"
+        "Upload-Draft-Interop-Version: 6\r\nUpload-Complete: ?1\r\nContent-Length: 10\r\nConnection: close\r\n"
+        'Content-Disposition: attachment; filename="c.log"\r\n\r\n'
+    )
+    trust = ssl.create_default_context(cafile=str(customer.proxy.ca))
+    with (
+        socket.create_connection(("127.0.0.1", customer.proxy.port), timeout=20) as raw,
+        trust.wrap_socket(raw, server_hostname="localhost") as sock,
+    ):
+        sock.sendall(head.encode() + b"01234")
+        time.sleep(1)
+        sock.sendall(b"56789")
+        told = b""
+        while piece := sock.recv(65536):
+            told += piece
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", told)]

@@ -14,9 +14,11 @@ from tests.interop.behind_proxies import (
     customer_cuts_and_resumes,
     customer_is_known_and_cannot_pretend,
     customer_reaches_no_other_host,
+    customer_sends_a_checksum_in_a_trailer,
     customer_uploads_with_tuspy,
     documented,
     gateway_behind,
+    interim_answers,
     places,
     put_in,
     running,
@@ -32,7 +34,10 @@ _PROXY = "127.0.0.2"
 def haproxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, program: Program) -> Iterator[Proxy]:
     directory = tmp_path_factory.mktemp("haproxy")
     in_tcp = request.param == "TCP"
-    gateway = gateway_behind(directory / "us", f'{"proxy_protocol_from" if in_tcp else "trusted_proxies"} = ["{_PROXY}"]')
+    settings = [f'proxy_protocol_from = ["{_PROXY}"]']
+    if not in_tcp:
+        settings = [f'trusted_proxies = ["{_PROXY}"]', "proxies_pass_interim_answers = true"]
+    gateway = gateway_behind(directory / "us", *settings)
     here = places(directory / "haproxy")
     server = f"server us1 127.0.0.1:{gateway.https_port} source {_PROXY}"
     changed = {"bind :443": f"bind 127.0.0.1:{here.port}", "server us1 127.0.0.1:8441": server}
@@ -67,3 +72,11 @@ def test_the_customers_address_is_seen_and_cannot_be_invented(customer: Customer
 
 def test_no_other_host_is_answered_for(customer: Customer) -> None:
     customer_reaches_no_other_host(customer)
+
+
+def test_a_checksum_in_a_trailer_arrives(customer: Customer) -> None:
+    customer_sends_a_checksum_in_a_trailer(customer, arrives=True)
+
+
+def test_interim_answers_arrive(customer: Customer) -> None:
+    assert interim_answers(customer) == [104, 201]

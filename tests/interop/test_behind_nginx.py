@@ -14,9 +14,11 @@ from tests.interop.behind_proxies import (
     customer_cuts_and_resumes,
     customer_is_known_and_cannot_pretend,
     customer_reaches_no_other_host,
+    customer_sends_a_checksum_in_a_trailer,
     customer_uploads_with_tuspy,
     documented,
     gateway_behind,
+    interim_answers,
     places,
     put_in,
     running,
@@ -86,3 +88,11 @@ def test_the_customers_address_is_seen_and_cannot_be_invented(customer: Customer
 
 def test_no_other_host_is_answered_for(customer: Customer) -> None:
     customer_reaches_no_other_host(customer)
+
+
+def test_a_checksum_in_a_trailer_is_missed_and_the_part_refused(customer: Customer) -> None:
+    customer_sends_a_checksum_in_a_trailer(customer, arrives=False)
+
+
+def test_no_interim_answer_makes_nginx_wait_for_ever(customer: Customer) -> None:
+    assert interim_answers(customer) == [201]

@@ -93,13 +93,13 @@ def test_the_kind_of_header_that_the_proxy_does_not_write_is_not_read() -> None:
     fields = Headers(
         [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Host", "six.example"), ("Forwarded", "for=7.7.7.7;host=seven")]
     )
-    assert Proxies(TRUSTED).origin(PROXY, fields) == Origin("6.6.6.6", "six.example")
-    assert Proxies(TRUSTED, forwarded=True).origin(PROXY, fields) == Origin("7.7.7.7", "seven")
+    assert Proxies(TRUSTED).origin(PROXY, fields) == Origin("6.6.6.6", "six.example", interim=False)
+    assert Proxies(TRUSTED, forwarded=True).origin(PROXY, fields) == Origin("7.7.7.7", "seven", interim=False)
 
 
 def test_host_and_scheme_are_what_the_nearest_proxy_wrote() -> None:
     told = x_for("198.51.100.1", X_Forwarded_Host="evil.example, Gateway.Example:8441", X_Forwarded_Proto="https, http")
-    assert told == Origin("198.51.100.1", "gateway.example", "http")
+    assert told == Origin("198.51.100.1", "gateway.example", "http", interim=False)
     assert forwarded('for=1.1.1.1;host=evil.example, for=198.51.100.1;host="Gateway.Example:8441";proto=HTTP') == told
 
 
@@ -111,3 +111,10 @@ def test_what_is_no_network_is_refused() -> None:
     with pytest.raises(ValueError, match="does not appear"):
         Networks(["somewhere"])
     assert not Networks(["10.0.0.0/8"]).has("")
+
+
+def test_interim_answers_go_to_proxies_that_are_said_to_hand_them_on_and_to_everybody_else() -> None:
+    fields = Headers([("X-Forwarded-For", "198.51.100.1")])
+    assert not Proxies(TRUSTED).origin(PROXY, fields).interim
+    assert Proxies(TRUSTED, interim=True).origin(PROXY, fields).interim
+    assert Proxies(TRUSTED).origin("203.0.113.9", fields).interim
