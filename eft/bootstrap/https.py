@@ -72,7 +72,11 @@ def https_door(config: Config, made: Services, transfers: Transfers) -> HttpServ
         },
         allowed_hosts=config.https_hosts,
         cors_origins=config.https.cors_origins,
-        proxies=Proxies(config.https.trusted_proxies, forwarded=config.https.forwarded_header == "forwarded"),
+        proxies=Proxies(
+            config.https.trusted_proxies,
+            forwarded=config.https.forwarded_header == "forwarded",
+            interim=config.https.proxies_pass_interim_answers,
+        ),
         rates=rates,
     )
     return HttpServer(
