@@ -128,7 +128,7 @@ def test_names_are_kept_exactly_or_refused_with_a_reason_by_the_control_api(gate
             return f"{error.status} {error.problem['code']}"
         return None
 
-    check_names(gateway, case, hand_back, "422 name-not-allowed")
+    check_names(gateway, case, hand_back, "400 name-not-allowed")
 
 
 def over_tus(customer: TusCustomer, name: str, data: bytes) -> str | None:
