@@ -66,6 +66,8 @@ def https_door(config: Config, made: Services, transfers: Transfers) -> HttpServ
                 clock=made.clock,
                 region=config.region,
                 portal_url=config.portal_url,
+                max_size=mib(config.limits.upload_mib),
+                rates=rates,
             ),
             PREFIX: FilesWithReceipts(files, callers=counted, transfers=transfers, cases=made.cases, receipts=made.receipts),
             KEYS: ReceiptKeys(made.receipts),

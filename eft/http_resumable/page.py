@@ -22,6 +22,7 @@ from eft.http_resumable.page_form import FormIntake, FormOutcome, WrongForm, for
 from eft.http_resumable.page_html import Pages, json_for_script
 from eft.http_resumable.page_messages import Message
 from eft.http_resumable.page_state import PageState
+from eft.http_resumable.rates import Rates
 from eft.http_resumable.refusals import Refusal
 from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response, json_response
@@ -96,7 +97,7 @@ class LaunchPage:
 
 
 class TransferPage:
-    """The handler of `/transfer/CASE` and of what is below it."""
+    """The handler of `/transfer/CASE` and of what is below it. `max_size`: bytes of the largest file that the form may bring."""
 
     def __init__(
         self,
@@ -109,7 +110,11 @@ class TransferPage:
         pages: Pages,
         build: Build,
         clock: Clock,
+        max_size: int | None,
+        rates: Rates | None,
     ) -> None:
+        self._max_size = max_size
+        self._rates = rates
         self._state = state
         self._transfers = transfers
         self._files = files
@@ -142,7 +147,7 @@ class TransferPage:
         raise _Told(messages.NOT_FOUND)
 
     async def _visitor(self, request: Request, case_id: str) -> Visitor:
-        """Who has this case open in this browser. Raises _Told."""
+        """Who has this case open in this browser. Raises _Told, RateLimited."""
         if self._cookie.value_in(request) is None:
             raise _Told(messages.NO_COOKIE)
         if is_safe(request) and origin_of(request) is Origin.FOREIGN and not is_navigation(request):
@@ -152,7 +157,13 @@ class TransferPage:
             raise _Told(messages.SESSION_ENDED)
         if case_id not in visitor.case_ids:
             raise _Told(messages.OTHER_CASE)
+        self._count(request, case_id)
         return visitor
+
+    def _count(self, request: Request, case_id: str) -> None:
+        """Raises RateLimited."""
+        if self._rates is not None:
+            self._rates.arrive_for(request, case_id)
 
     async def _show(self, request: Request, case_id: str) -> Response:
         visitor = await self._visitor(request, case_id)
@@ -177,6 +188,7 @@ class TransferPage:
         visitor = await self._cookie.visitor(request)
         if visitor is None or case_id not in visitor.case_ids:
             raise session_ended()
+        self._count(request, case_id)
         case = await self._state.case(case_id)
         return json_response(200, await self._state.document(case, visitor.person))
 
@@ -201,7 +213,14 @@ class TransferPage:
         if trouble is not None:
             raise _Told(trouble)
         token = None if origin is Origin.OWN else form_token(self._cookie.value_in(request) or "", case_id)
-        intake = FormIntake(self._transfers, case_id=case_id, person=visitor.person, address=request.peer, token=token)
+        intake = FormIntake(
+            self._transfers,
+            case_id=case_id,
+            person=visitor.person,
+            address=request.peer,
+            token=token,
+            max_size=self._max_size,
+        )
         try:
             outcome = await intake.run(request)
         except WrongForm:

@@ -19,6 +19,7 @@ STATIC: Final = "/static"
 
 _HERE: Final = Path(__file__).parent
 _NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_LONGEST_NAME: Final = 200
 _HASHED = re.compile(r"-[A-Za-z0-9_-]{8,}\.[a-z0-9]+$")
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -56,7 +57,7 @@ class Files:
             raise Refusal(405, "method-not-allowed", "Files are only read.", "Use GET.", headers={"Allow": "GET, HEAD"})
         name = request.path.removeprefix(self._prefix).removeprefix("/")
         kind = _TYPES.get(Path(name).suffix)
-        if kind is None or _NAME.fullmatch(name) is None:
+        if kind is None or len(name) > _LONGEST_NAME or _NAME.fullmatch(name) is None:
             raise NotFound
         content = await asyncio.to_thread(self._read, name)
         caching = "public, max-age=31536000, immutable" if _HASHED.search(name) else "public, no-cache"
@@ -96,10 +97,4 @@ def read_build(directory: Path = _HERE / "assets") -> Build:
     styles = list(entry.get("css", ()))
     for imported in entry.get("imports", ()):
         styles += [style for style in manifest.get(imported, {}).get("css", ()) if style not in styles]
-    # With one style sheet for the whole build, Vite lists it by itself.
-    styles += [
-        chunk["file"]
-        for chunk in manifest.values()
-        if chunk["file"].endswith(".css") and chunk["file"] not in styles and chunk.get("src", "style.css") == "style.css"
-    ]
     return Build((f"{ASSETS}/{entry['file']}",), tuple(f"{ASSETS}/{style}" for style in styles))

@@ -61,10 +61,21 @@ class FormIntake:
     """Takes the files of one form in, one after another as they arrive; nothing waits in memory for a file's end.
 
     A file is published when the delimiter behind it has been seen; one that is cut off leaves nothing. `token` is what the
-    form's first field must say, None where the browser has shown otherwise that the form is ours.
+    form's first field must say, None where the browser has shown otherwise that the form is ours. `max_size`: bytes of the
+    largest file, None for no limit.
     """
 
-    def __init__(self, transfers: Transfers, *, case_id: str, person: Person, address: str, token: str | None) -> None:
+    def __init__(
+        self,
+        transfers: Transfers,
+        *,
+        case_id: str,
+        person: Person,
+        address: str,
+        token: str | None,
+        max_size: int | None = None,
+    ) -> None:
+        self._max_size = max_size
         self._transfers = transfers
         self._case_id = case_id
         self._person = person
@@ -118,6 +129,8 @@ class FormIntake:
         if reception is None:
             return
         try:
+            if self._max_size is not None and reception.offset + len(data) > self._max_size:
+                raise TooLarge(self._max_size, "file")
             reception.offer(data)
             if reception.full:
                 await reception.ready()

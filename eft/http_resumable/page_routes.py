@@ -14,6 +14,7 @@ from eft.http_resumable.page_cookies import PageCookie
 from eft.http_resumable.page_files import CaseFiles
 from eft.http_resumable.page_html import Pages
 from eft.http_resumable.page_state import PageState
+from eft.http_resumable.rates import Rates
 from eft.http_resumable.wire import Handler
 from eft.transfers import Transfers
 
@@ -30,6 +31,8 @@ def page_routes(
     region: Region,
     portal_url: str | None,
     build: Build | None = None,
+    max_size: int | None = None,
+    rates: Rates | None = None,
 ) -> dict[str, Handler]:
     """Handlers by path prefix. `build`: the script that the page loads; by default the one that was built into the package."""
     pages = Pages(portal_url=portal_url, region_title=region.title)
@@ -45,6 +48,8 @@ def page_routes(
             pages=pages,
             build=read_build() if build is None else build,
             clock=clock,
+            max_size=max_size,
+            rates=rates,
         ),
         ASSETS: assets(),
         STATIC: static(),

@@ -19,7 +19,6 @@ CHUNK_BYTES: Final = 16 * 1024 * 1024
 NEWEST: Final = 200
 """Attachments that are listed; the case page lists all."""
 
-
 LONGEST_FINGERPRINT: Final = 128
 
 
@@ -86,6 +85,7 @@ def _fingerprint(metadata: str) -> str | None:
 
 def _attachment(attachment: Attachment, case: Case) -> dict[str, Any]:
     is_there = attachment.state is AttachmentState.AVAILABLE
+    href = f"/transfer/{case.id}/attachments/{attachment.id}"
     return {
         "id": attachment.id,
         "name": attachment.name,
@@ -97,7 +97,9 @@ def _attachment(attachment: Attachment, case: Case) -> dict[str, Any]:
         "received_at": _instant(attachment.received_at),
         "purge_at": _instant(case.purge_at),
         "gone_at": _instant(attachment.gone_at),
-        "href": f"/transfer/{case.id}/attachments/{attachment.id}" if is_there else None,
+        "disputed_sha256": attachment.disputed_sha256,
+        "href": href if is_there else None,
+        "receipt_href": f"{href}/receipt" if is_there else None,
     }
 
 

@@ -116,7 +116,12 @@ def code_in(answer: Told) -> str:
 
 @contextmanager
 def page_site(
-    directory: Path, certificates: Certificates, *, portal_url: str | None = PORTAL, build: Build | None = None
+    directory: Path,
+    certificates: Certificates,
+    *,
+    portal_url: str | None = PORTAL,
+    build: Build | None = None,
+    max_size: int | None = None,
 ) -> Iterator[PageSite]:
     gates: list[Gate] = []
 
@@ -140,6 +145,7 @@ def page_site(
                 region=REGIONS["us"],
                 portal_url=portal_url,
                 build=build or Build(),
+                max_size=max_size,
             )
             routes["/files"] = Files(services.transfers, callers=callers)
             gates.append(Gate(routes, allowed_hosts=["localhost"], cors_origins=[PORTAL]))

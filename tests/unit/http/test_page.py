@@ -90,7 +90,9 @@ def test_the_page_carries_what_state_tells(pages: PageSite) -> None:
                 "received_at": "2026-11-23T12:00:00Z",
                 "purge_at": None,
                 "gone_at": None,
+                "disputed_sha256": None,
                 "href": f"/transfer/C-1/attachments/{stored.id}",
+                "receipt_href": f"/transfer/C-1/attachments/{stored.id}/receipt",
             }
         ],
         "more": False,
