@@ -85,6 +85,10 @@ bench: setup ## Compare eft with other servers, side by side, into loadtests/res
 demo: setup ## Run three gateways on this machine, data under var/ (ARGS=--detach returns when they are ready)
 	@$(BIN)/python -m demo $(ARGS)
 
+.PHONY: pictures
+pictures: setup ## Take the README's pictures anew, into docs/pictures/ (needs chromium and faketime)
+	$(BIN)/python -m tests.browser.make_pictures
+
 .PHONY: stop
 stop: setup ## Stop the demo; its data stays
 	@$(BIN)/python -m demo --stop

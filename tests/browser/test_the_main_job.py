@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 import hashlib
 import os
@@ -14,11 +13,11 @@ from typing import Any
 from playwright.sync_api import BrowserContext, Page, expect
 import pytest
 
+from tests.browser.installation import Installation, running_installation
 from tests.browser.people import Complaints, Person, pick, pick_again, pictures_of_failure, slow_line, told_verified, verified
 from tests.fixtures.gateway import EFT, Gateway
-from tests.fixtures.portal import CUSTOMER, ORGANISATION, STAFF, Portal
+from tests.fixtures.portal import CUSTOMER, ORGANISATION, STAFF
 from tests.stories.contents import MIB, Source, dense, sparse
-from tests.stories.faked_time import FakedTime
 from tests.stories.sftp_customer import SftpCustomer, kill
 from tests.stories.waiting import listed, published, refusal, unfinished, until
 
@@ -26,39 +25,12 @@ pytestmark = pytest.mark.needs("chromium", "sftp", "faketime")
 
 CASE = "CS-4711"
 PART = 16 * MIB
-_SETTINGS = "[uploads]\nsettle_s = 0.3\n"
-_BEHIND_PORTAL = """
-[portal]
-url = "{portal}"
-[case_system]
-url = "{portal}/case-system"
-token_file = "{token}"
-ca_file = "{ca}"
-"""
-
-
-@dataclass
-class Installation:
-    """A portal and the gateway of one region, which ask each other; both go by a clock that can be moved."""
-
-    portal: Portal
-    us: Gateway
-    clock: FakedTime
 
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    clock = FakedTime(tmp_path / "now", at_once=False)
-    us = Gateway(tmp_path / "us", settings=_SETTINGS, environment=clock.environment)
-    portal = Portal(tmp_path / "portal", [us], environment=clock.environment)
-    token = portal.directory / "secrets" / "us-case-system"
-    us.config.write_text(us.config.read_text() + _BEHIND_PORTAL.format(portal=portal.url, token=token, ca=portal.ca))
-    try:
-        us.start()
-        yield Installation(portal.start(), us, clock)
-    finally:
-        portal.stop()
-        us.stop()
+    with running_installation(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.timeout(240)
