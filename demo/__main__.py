@@ -167,14 +167,12 @@ Or try a temporary SFTP account of the case from the command line, for 120 hours
 
   {place.eft} account create CS-1001 --config {us.config}
 
-Or send a file over HTTPS, with an upload token of the case:
+Or send a file with eft send, by an upload token of the case; the case page has one too, and lines for plain curl:
 
-  TOKEN=$(curl -s --cacert {place.ca_file} -X POST {us.url}/api/v1/cases/CS-1001/upload-tokens \\
+  export EFT_TOKEN=$(curl -s --cacert {place.ca_file} -X POST {us.url}/api/v1/cases/CS-1001/upload-tokens \\
       -H "Authorization: Bearer $(cat {us.token_file})" -H 'Content-Type: application/json' -d '{{}}' | \\
       {sys.executable} -c 'import json, sys; print(json.load(sys.stdin)["token"])')
-  curl --cacert {place.ca_file} {us.url}/files -H "Authorization: Bearer $TOKEN" -H 'Tus-Resumable: 1.0.0' \\
-      -H 'Content-Type: application/offset+octet-stream' -H "Upload-Length: $(stat -c %s README.md)" \\
-      -H "Upload-Metadata: filename $(printf README.md | base64)" --data-binary @README.md -i
+  {place.eft} send README.md --to {us.url} --ca {place.ca_file}
 """)
 
 
