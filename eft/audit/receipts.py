@@ -51,8 +51,10 @@ class Receipts:
         return f"{_encoded(header)}.{_encoded(facts(attachment, case, region=self._region, issuer=self._issuer))}"
 
     async def published_keys(self) -> dict[str, Any]:
-        """Every public key that ever signed, newest first, as a JWK set (RFC 7517 §5, RFC 8037 §2)."""
-        return {"keys": [jwk(known.public_key, known.kid) for known in await self._keys.known()]}
+        """Every public key that ever signed, newest first, as a JWK set (RFC 7517 §5, RFC 8037 §2). It names whose keys they are:
+        what they sign of another issuer or region is not to be believed."""
+        keys = [jwk(known.public_key, known.kid) for known in await self._keys.known()]
+        return {"issuer": self._issuer, "region": self._region, "keys": keys}
 
 
 def facts(attachment: Attachment, case: Case, *, region: str, issuer: str) -> dict[str, Any]:

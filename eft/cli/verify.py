@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from eft.client.errors import ClientError
+    from eft.client.verifying import TrustedKey
 
 _EPILOG = """
 \b
@@ -19,7 +20,7 @@ Exit codes:
   1   something else failed: the message says what
   2   the command is wrong, or a file cannot be read
   6   the receipt is good, and the file is another one
-  11  the signature does not verify, or it is no receipt
+  11  the signature does not verify, the key is another gateway's, or it is no receipt
   12  the key that signed is not among the trusted ones, or none are known
 """
 
@@ -71,7 +72,7 @@ def verify(receipt: Path, file: Path, keys: str | None, ca: str | None, wants_js
         _tell(found.facts, found.kid, file, wants_json=wants_json)
 
 
-def _keys(keys: str | None, ca: str | None) -> dict[str, Any]:
+def _keys(keys: str | None, ca: str | None) -> dict[str, TrustedKey]:
     from eft.client.pinned_keys import pin, pinned
     from eft.client.verifying import KeyUnknown, fetch_keys, read_keys
 

@@ -61,6 +61,15 @@ class Receipt:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """A public key, and the gateway that publishes it: None where whoever gave the key did not say."""
+
+    key: Any
+    issuer: str | None = None
+    region: str | None = None
+
+
 def read_receipt(path: Path) -> str:
     """The receipt in a file. Raises Wrong, ReceiptBad."""
     data = _read(path, _LARGEST_RECEIPT, "receipt")
@@ -70,12 +79,12 @@ def read_receipt(path: Path) -> str:
         raise _no_receipt() from None
 
 
-def read_keys(path: Path) -> dict[str, Any]:
+def read_keys(path: Path) -> dict[str, TrustedKey]:
     """The JWK set in a file. Raises Wrong."""
     return keys_of(_read(path, _LARGEST_KEYS, "file of keys"), str(path))
 
 
-def fetch_keys(url: str, ca: str | None) -> dict[str, Any]:
+def fetch_keys(url: str, ca: str | None) -> dict[str, TrustedKey]:
     """The JWK set that a gateway publishes: of its own address, or of the exact one. Raises ClientError."""
     import requests
 
@@ -91,15 +100,19 @@ def fetch_keys(url: str, ca: str | None) -> dict[str, Any]:
     return keys_of(answer.content, address)
 
 
-def keys_of(data: bytes, where: str) -> dict[str, Any]:
-    """Ed25519 public keys of a JWK set, by id; others, and any whose id is not its own hash, are passed over. Raises Wrong."""
+def keys_of(data: bytes, where: str) -> dict[str, TrustedKey]:
+    """Ed25519 public keys of a JWK set, by id; others, and any whose id is not its own hash, are passed over. The set says who
+    publishes them; where it was put together from several, each key does. Raises Wrong."""
     from jwt import PyJWK
     from jwt.exceptions import PyJWTError
 
     try:
-        entries = json.loads(data)["keys"]
+        found = json.loads(data)
+        entries, issuer, region = found["keys"], _text(found, "issuer"), _text(found, "region")
         return {
-            entry["kid"]: PyJWK(entry, algorithm="EdDSA").key
+            entry["kid"]: TrustedKey(
+                PyJWK(entry, algorithm="EdDSA").key, _text(entry, "issuer") or issuer, _text(entry, "region") or region
+            )
             for entry in entries
             if entry.get("kty") == "OKP" and entry.get("crv") == "Ed25519" and entry["kid"] == _thumbprint(entry["x"])
         }
@@ -107,8 +120,8 @@ def keys_of(data: bytes, where: str) -> dict[str, Any]:
         raise Wrong(f"{where} is no JWK set.", "Name what a gateway publishes at /.well-known/eft-receipt-keys.json.") from None
 
 
-def check_signature(receipt: str, keys: Mapping[str, Any]) -> Receipt:
-    """The receipt, if one of `keys` signed it. What it says of its own key is taken for a name only.
+def check_signature(receipt: str, keys: Mapping[str, TrustedKey]) -> Receipt:
+    """The receipt, if one of `keys` signed it, for its own gateway. What it says of its own key is taken for a name only.
 
     Raises ReceiptBad, KeyUnknown.
     """
@@ -128,7 +141,7 @@ def check_signature(receipt: str, keys: Mapping[str, Any]) -> Receipt:
             "Fetch the gateway's keys anew: --keys https://HOST:PORT. If it is not there either, do not trust the receipt.",
         )
     try:
-        facts = json.loads(PyJWS().decode(receipt, keys[kid], algorithms=["EdDSA"]))
+        facts = json.loads(PyJWS().decode(receipt, keys[kid].key, algorithms=["EdDSA"]))
     except (PyJWTError, ValueError):
         raise ReceiptBad(
             "The signature of the receipt does not verify: it was altered, or the gateway did not make it.",
@@ -136,6 +149,12 @@ def check_signature(receipt: str, keys: Mapping[str, Any]) -> Receipt:
         ) from None
     if not isinstance(facts, dict) or facts.get("format") != 1 or not _complete(facts):
         raise ReceiptBad("The receipt has a format that this version does not know.", "Install the newest eft.")
+    for said, whose in (("issuer", keys[kid].issuer), ("region", keys[kid].region)):
+        if whose is not None and facts[said] != whose:
+            raise ReceiptBad(
+                f"The receipt names the {said} {facts[said]}, and its key is {whose}'s.",
+                "Do not trust it. Where the gateway has moved, ask it for the receipt again.",
+            )
     return Receipt(kid, facts)
 
 
@@ -170,6 +189,11 @@ def _thumbprint(x: str) -> str:
     """RFC 7638 §3: nobody can publish another key under the id of a known one."""
     members = json.dumps({"crv": "Ed25519", "kty": "OKP", "x": x}, separators=(",", ":"))
     return urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
+
+
+def _text(members: Any, name: str) -> str | None:
+    found = members.get(name)
+    return found if isinstance(found, str) else None
 
 
 def _complete(facts: Mapping[str, Any]) -> bool:
