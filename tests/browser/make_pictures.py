@@ -20,7 +20,7 @@ from tests.stories.contents import MIB, dense
 from tests.stories.waiting import unfinished, until
 
 PICTURES = ROOT / "docs" / "pictures"
-WIDTH, HEIGHT = 960, 640
+WIDTH, HEIGHT = 960, 900
 CASE = "CS-4711"
 
 

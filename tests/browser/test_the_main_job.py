@@ -33,7 +33,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         yield made
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 def test_from_the_button_to_the_purge(
     installation: Installation, new_context: Callable[..., BrowserContext], tmp_path: Path
 ) -> None:
