@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -31,7 +32,7 @@ from eft.domain.case import CaseStatus, PurgeState, SubStatus
 from eft.domain.person import Role
 from eft.domain.upload import Completeness, Source, UploadState
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The migration that makes exactly these tables. `Database.open` refuses any other."""
 
 metadata = MetaData(
@@ -103,6 +104,7 @@ uploads = Table(
     Column("inline", LargeBinary),
     Column("concat", Text),
     Column("parts", Text, nullable=False, server_default=text("''")),
+    Column("in_draft", Boolean, nullable=False, server_default=false()),
     _one_of("source", Source),
     _one_of("state", UploadState),
     CheckConstraint('"offset" >= 0', name="offset"),

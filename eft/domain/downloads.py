@@ -85,7 +85,7 @@ def plan_download(method: str, field: Field, attachment: Attachment) -> Plan:
         ("Last-Modified", format_datetime(changed, usegmt=True)),
         *NEVER_SHOWN,
     ]
-    if _wants_digest(field("Want-Repr-Digest")):
+    if wants_digest(field("Want-Repr-Digest")):
         headers.append(("Repr-Digest", repr_digest(attachment.sha256)))
     if span is not None:
         headers.append(("Content-Range", span))
@@ -155,7 +155,7 @@ def _instant(value: str | None) -> datetime | None:
     return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
 
 
-def _wants_digest(wish: str | None) -> bool:
+def wants_digest(wish: str | None) -> bool:
     """SHA-256 is the one that there is; it is left out only where it is said to be unwanted (RFC 9530 §4)."""
     said = _PREFERENCE.findall(wish or "")
     return not said or int(said[-1]) > 0

@@ -26,6 +26,7 @@
     │   ├── DigestInvalid          digest-invalid
     │   ├── ChecksumUnknown        checksum-algorithm-unknown
     │   └── LengthInvalid          length-invalid
+    │       └── LengthExceeded     length-exceeded
     ├── Conflict
     │   ├── OffsetMismatch         offset-mismatch           carries the durable offset
     │   ├── AlreadyFinished        already-finished
@@ -217,6 +218,19 @@ class LengthInvalid(Invalid):
     code = "length-invalid"
 
 
+class LengthExceeded(LengthInvalid):
+    """More than was announced."""
+
+    code = "length-exceeded"
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        super().__init__(
+            f"The upload was announced with {length} bytes; this part would end past them.",
+            "Send no more than was announced, or start a new upload with the right length.",
+        )
+
+
 class Conflict(EftError):
     """It cannot be done in the present state."""
 
@@ -350,6 +364,6 @@ def leaves() -> tuple[type[EftError], ...]:
         kind = todo.pop()
         children = kind.__subclasses__()
         todo.extend(children)
-        if not children or kind in (Unauthenticated, Invalid):
+        if not children or kind in (Unauthenticated, Invalid, LengthInvalid):
             found.append(kind)
     return tuple(sorted(found, key=lambda kind: kind.code))

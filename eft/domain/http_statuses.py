@@ -31,6 +31,7 @@ STATUS: Final[dict[type[EftError], int]] = {
     errors.DigestInvalid: 400,
     errors.ChecksumUnknown: 400,
     errors.LengthInvalid: 400,
+    errors.LengthExceeded: 413,
     errors.Conflict: 409,
     errors.OffsetMismatch: 409,
     errors.AlreadyFinished: 409,

@@ -101,7 +101,8 @@ class Upload:
     settling, `ended` the word for why it expired (`expired`, `terminated`, `overwritten`, `purged`).
 
     `concat`: the sender's Upload-Concat (tus 1.0.0 §concatenation), None for an upload that stands for itself. `parts`: the ids
-    of the parts of a final one, in order, with blanks between."""
+    of the parts of a final one, in order, with blanks between. `in_draft`: the IETF draft began it, and a request that
+    names no protocol speaks the draft."""
 
     id: str
     case_id: str
@@ -125,6 +126,7 @@ class Upload:
     inline: bytes | None = None
     concat: str | None = None
     parts: str = ""
+    in_draft: bool = False
     segments: tuple[SegmentFacts, ...] = field(default=())
 
     @property

@@ -7,6 +7,7 @@ import binascii
 import re
 from typing import Final
 
+from eft.domain.downloads import repr_digest, wants_digest
 from eft.domain.errors import Invalid
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.refusals import Refusal
@@ -54,6 +55,12 @@ def whole_sha256(headers: Headers) -> str | None:
     if said and "sha-256" not in said:
         raise _unknown("Repr-Digest", "sha-256=10")
     return said["sha-256"].hex() if said else None
+
+
+def add_repr_digest(headers: Headers, sha256: str, asked: Headers) -> None:
+    """Tells the digest of a finished file, from hex, unless the request's Want-Repr-Digest says that it is unwanted."""
+    if wants_digest(", ".join(asked.get_all("Want-Repr-Digest")) or None):
+        headers.add("Repr-Digest", repr_digest(sha256))
 
 
 def _unknown(name: str, wanted: str) -> Refusal:

@@ -6,17 +6,17 @@ An upload is the same upload whichever protocol began it: each request is answer
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 from email.message import Message
 from functools import partial
 from typing import Final
 
-from eft.domain.downloads import repr_digest
-from eft.domain.errors import AlreadyFinished, DigestMismatch, Invalid, LengthInvalid
+from eft.domain.errors import AlreadyFinished, DigestMismatch, Invalid, LengthExceeded, LengthInvalid
 from eft.domain.upload import Upload, UploadState
 from eft.http_resumable import tus_headers as tus
-from eft.http_resumable.digest_fields import whole_sha256
+from eft.http_resumable.digest_fields import add_repr_digest, whole_sha256
 from eft.http_resumable.draft_versions import INTEROP, NEWEST, PART_TYPE, DraftVersion, integer, version_of
-from eft.http_resumable.finished import finish_what_is_whole
+from eft.http_resumable.finished import finish_what_is_whole, told_again
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.locations import location
 from eft.http_resumable.part_checks import check_of
@@ -64,7 +64,7 @@ class Draft:
         if method == "PATCH":
             return await self._patch(call, upload_id, version)
         if method == "DELETE":
-            await self._transfers.terminate(upload_id, case_id=call.case_id, actor=call.actor)
+            await self._transfers.withdraw(upload_id, case_id=call.case_id, actor=call.actor)
             return Response(204)
         raise not_allowed(_UPLOAD_METHODS)
 
@@ -77,9 +77,10 @@ class Draft:
             name=metadata.name,
             source=call.principal.source,
             actor=call.actor,
-            length=_length(request, 0, completes),
+            length=self._length(request, 0, completes),
             sha256=tus.one_digest(metadata.sha256, whole_sha256(request.headers)),
             metadata=metadata.text,
+            in_draft=True,
         )
         check_of(request)
         upload = await self._receiving.register(call, intent)
@@ -87,8 +88,12 @@ class Draft:
             limits = version.limits(self._receiving.max_size, upload.expires_at, upload.created_at)
             request.inform(104, (location(upload.id), *limits, _interop(version)))
         part = Part(ends=version.ends(completes), progress=partial(_tell_progress, request, version))
-        received = await self._receiving.append(call, upload.id, 0, part)
-        response = Response(201, self._told(received, version))
+        try:
+            received = await self._receiving.append(call, upload.id, 0, part)
+        except LengthExceeded:
+            await self._transfers.terminate(upload.id, case_id=call.case_id, actor=call.actor)
+            raise
+        response = Response(201, self._told(received, version, request.headers))
         response.headers.add(*location(upload.id))
         return response
 
@@ -106,57 +111,75 @@ class Draft:
                 raise Invalid("Upload-Complete is missing.", "Send Upload-Complete: ?1 with the last part, ?0 before.")
             completes = True
         part = Part(
-            length=_length(request, offset, completes),
+            length=self._length(request, offset, completes),
+            sha256=whole_sha256(request.headers),
             ends=version.ends(completes),
             progress=partial(_tell_progress, request, version),
         )
         try:
             received = await self._receiving.append(call, upload_id, offset, part)
         except AlreadyFinished:
-            return await self._told_again(call, upload_id, offset, completes, version)
+            if not completes:
+                part = replace(part, ends=False)
+            received = await told_again(self._transfers, call, upload_id, offset, part)
+        except LengthExceeded:
+            if version.ends_where_exceeded:
+                await self._transfers.terminate(upload_id, case_id=call.case_id, actor=call.actor)
+            raise
         status = version.unfinished_status if not received.finished else 201 if version.number <= 6 else 200
-        return Response(status, self._told(received, version))
+        return Response(status, self._told(received, version, request.headers))
 
-    async def _told_again(self, call: Call, upload_id: str, offset: int, completes: bool, version: DraftVersion) -> Response:
-        """The answer that finished the upload, once more, for a client that lost it. Raises AlreadyFinished where the request
-        means anything else."""
-        upload = await self._transfers.progress(upload_id, case_id=call.case_id)
-        if not completes or call.request.content_length != 0 or offset != upload.offset:
-            raise AlreadyFinished
-        received = Received(
-            upload_id=upload_id, offset=upload.offset, finished=True, expires_at=upload.expires_at, sha256=upload.sha256
-        )
-        return Response(201 if version.number <= 6 else 200, self._told(received, version))
+    def _length(self, request: Request, offset: int, completes: bool) -> int | None:
+        """§Length: what Upload-Length says, or where the last body ends. Raises LengthInvalid where they differ, TooLarge."""
+        said = integer(request.headers, "Upload-Length")
+        self._receiving.check_size(said)
+        if not completes or request.content_length is None:
+            return said
+        ends_at = offset + request.content_length
+        if said not in (None, ends_at):
+            raise LengthInvalid(
+                f"Upload-Length says {said} bytes, and the last part ends at {ends_at}.", "Send one length, the whole file's."
+            )
+        return ends_at
 
     async def _head(self, call: Call, upload_id: str, version: DraftVersion) -> Response:
         """§Offset Retrieval."""
+        if any(name in call.request.headers for name in ("Upload-Offset", "Upload-Complete", "Upload-Incomplete")):
+            raise Invalid("A request for the offset tells none.", "Leave Upload-Offset and Upload-Complete out.")
         upload = await self._transfers.progress(upload_id, case_id=call.case_id)
         if upload.state is UploadState.REFUSED:
             raise DigestMismatch(upload.declared_sha256 or "", upload.sha256 or "")
         if version.ends_by_length:
             upload = await finish_what_is_whole(self._transfers, upload, call.case_id)
-        return Response(204, self._state_of(upload, version))
+        headers = self._state_of(upload, version)
+        headers.add("Cache-Control", "no-store")
+        if upload.state is UploadState.PUBLISHED and upload.sha256 is not None:
+            add_repr_digest(headers, upload.sha256, call.request.headers)
+        return Response(204, headers)
+
+    def tell_state(self, response: Response, upload: Upload, request: Request) -> None:
+        """Adds what HEAD tells to a download: the draft's clients may ask for the offset with GET."""
+        for name, value in self._state_of(upload, version_of(request.headers)):
+            response.headers.add(name, value)
 
     def _state_of(self, upload: Upload, version: DraftVersion) -> Headers:
         finished = upload.state is UploadState.PUBLISHED
-        headers = Headers((("Upload-Offset", str(upload.offset)), version.completeness(finished), ("Cache-Control", "no-store")))
+        headers = Headers((("Upload-Offset", str(upload.offset)), version.completeness(finished)))
         length = upload.offset if finished else upload.length
         if length is not None:
             headers.add("Upload-Length", str(length))
         if upload.metadata:
             headers.add("Upload-Metadata", upload.metadata)
-        if finished and upload.sha256 is not None:
-            headers.add("Repr-Digest", repr_digest(upload.sha256))
         for name, value in version.limits(
             self._receiving.max_size, None if finished else upload.expires_at, self._transfers.now()
         ):
             headers.add(name, value)
         return headers
 
-    def _told(self, received: Received, version: DraftVersion) -> Headers:
+    def _told(self, received: Received, version: DraftVersion, asked: Headers) -> Headers:
         headers = Headers((("Upload-Offset", str(received.offset)), version.completeness(received.finished)))
         if received.sha256 is not None:
-            headers.add("Repr-Digest", repr_digest(received.sha256))
+            add_repr_digest(headers, received.sha256, asked)
         if not received.finished:
             for name, value in version.limits(self._receiving.max_size, received.expires_at, self._transfers.now()):
                 headers.add(name, value)
@@ -174,19 +197,6 @@ def _interop(version: DraftVersion) -> tuple[str, str]:
 def _tell_progress(request: Request, version: DraftVersion, durable: int) -> None:
     if version.tells_progress:
         request.inform(104, (("Upload-Offset", str(durable)), _interop(version)))
-
-
-def _length(request: Request, offset: int, completes: bool) -> int | None:
-    """§Length: what Upload-Length says, or where the last body ends. Raises LengthInvalid where they differ."""
-    said = integer(request.headers, "Upload-Length")
-    if not completes or request.content_length is None:
-        return said
-    ends_at = offset + request.content_length
-    if said not in (None, ends_at):
-        raise LengthInvalid(
-            f"Upload-Length says {said} bytes, and the last part ends at {ends_at}.", "Send one length, the whole file's."
-        )
-    return ends_at
 
 
 def _metadata_of(request: Request) -> tus.Metadata:

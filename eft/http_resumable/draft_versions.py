@@ -9,7 +9,10 @@
 
 Up to 6 an upload is also complete where it reaches the length that Upload-Length told: tus-js-client 4.3.1 sends the last of
 several parts with `?0`, and takes a full offset for success. Upload-Limit is told from 6 on, its max-age from 7 on. 104 tells
-progress from 5 on. An upload that is gone is 404 up to 6.
+progress from 5 on. An upload that is gone is 404 up to 6. From 8 on one that is sent more than its length is over.
+
+9 says more of Upload-Complete in answers: it tells who answers, `?1` the receiver of the file, `?0` the resumption. Nothing older
+reads it there, so that every refusal has it; and the problem type completed-upload is gone.
 """
 
 from __future__ import annotations
@@ -54,6 +57,11 @@ class DraftVersion:
     @property
     def ends_by_length(self) -> bool:
         return self.number <= 6
+
+    @property
+    def ends_where_exceeded(self) -> bool:
+        """Whether an upload is over that was sent more than its length: from draft -08 on."""
+        return self.number >= 8
 
     @property
     def unfinished_status(self) -> int:

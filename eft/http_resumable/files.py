@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from eft.domain.attachment import AttachmentState
-from eft.domain.errors import EftError, NotFound, Purged, WriterDisplaced
+from eft.domain.errors import EftError, NotFound, WriterDisplaced
 from eft.domain.upload import UploadState
 from eft.http_resumable import problems
 from eft.http_resumable import tus_headers as tus
@@ -27,8 +26,8 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Files:
-    """See the module. A request with `Tus-Resumable` speaks tus, one with the draft's fields speaks the draft, and a plain GET
-    needs neither.
+    """See the module. A request with `Tus-Resumable` speaks tus, one with the draft's fields speaks the draft. One with neither
+    speaks the draft where that began the upload; otherwise it is refused, as tus wants, unless it is a plain GET.
 
     `callers` tell whom a request is from, before any byte of its body is read.
     `max_size`: bytes of the largest upload, None for no limit.
@@ -44,7 +43,13 @@ class Files:
     async def __call__(self, request: Request) -> Response:
         in_draft = speaks_draft(request.headers)
         try:
-            response = await self._answer(request, in_draft)
+            method = request.method if in_draft else tus.method_of(request.method, request.headers)
+            if method == "OPTIONS":
+                response = self._options()
+            else:
+                call, upload_id = await self._admit(request, method, in_draft)
+                in_draft = in_draft or await self._was_begun_in_draft(call, method, upload_id)
+                response = await self._answer(call, method, upload_id, in_draft)
         except (EftError, Refusal) as refused:
             response = draft_problem(refused, request.headers) if in_draft else problems.answer(refused)
             # Whoever was displaced may be half of a connection: nothing that still comes over it is worth waiting for.
@@ -53,29 +58,40 @@ class Files:
             response.headers.set_default("Tus-Resumable", tus.VERSION)
         return response
 
-    async def _answer(self, request: Request, in_draft: bool) -> Response:
-        method = request.method if in_draft else tus.method_of(request.method, request.headers)
+    async def _admit(self, request: Request, method: str, in_draft: bool) -> tuple[Call, str]:
+        """Who asks, and for which upload: empty for `/files` itself. Raises what keeps the request out."""
         upload_id = request.path.removeprefix(PREFIX).removeprefix("/")
-        if method == "OPTIONS":
-            return self._options()
-        if not in_draft:
+        if not in_draft and ("Tus-Resumable" in request.headers or not upload_id):
             tus.check_version(method, request.headers)
         call = Call(request, await self._callers.uploader(request))
         check_body_is_plain(request.headers)
         if upload_id and not _ID.fullmatch(upload_id):
             raise NotFound
-        if method == "GET":
-            if not upload_id:
-                return await case_listing(request, self._transfers, call.case_id)
-            return await self._get(call, upload_id, in_draft)
-        return await (self._draft if in_draft else self._tus).answer(call, method, upload_id)
+        return call, upload_id
+
+    async def _was_begun_in_draft(self, call: Call, method: str, upload_id: str) -> bool:
+        """Of a request that names no protocol: whether the draft began the upload, and so is spoken now. Raises Refusal (412)
+        where tus did, which wants to be named."""
+        if not upload_id or "Tus-Resumable" in call.request.headers:
+            return False
+        upload = await self._transfers.upload(upload_id, case_id=call.case_id)
+        if not upload.in_draft:
+            tus.check_version(method, call.request.headers)
+        return upload.in_draft
+
+    async def _answer(self, call: Call, method: str, upload_id: str, in_draft: bool) -> Response:
+        if method != "GET":
+            return await (self._draft if in_draft else self._tus).answer(call, method, upload_id)
+        if not upload_id:
+            return await case_listing(call.request, self._transfers, call.case_id)
+        return await self._get(call, upload_id, in_draft)
 
     def _options(self) -> Response:
         """Answers whoever asks, in both protocols at once: a client that asks does not know yet what it will speak."""
         headers = self._tus.options()
         for name, value in self._draft.options():
             headers.add(name, value)
-        return Response(204, headers)
+        return Response(200, headers)
 
     async def _get(self, call: Call, upload_id: str, in_draft: bool) -> Response:
         upload = await self._transfers.upload(upload_id, case_id=call.case_id)
@@ -84,8 +100,9 @@ class Files:
         if upload.state is not UploadState.PUBLISHED:
             if in_draft:
                 return await self._draft.answer(call, "HEAD", upload_id)
-            return Response(204, (("Upload-Offset", str(upload.offset)),))
-        attachment = await self._transfers.attachment(upload_id, case_id=call.case_id)
-        if attachment.state is not AttachmentState.AVAILABLE:
-            raise Purged(attachment.gone_at)
-        return await content_response(call.request, self._transfers, attachment, call.actor)
+            return Response(204, (("Upload-Offset", str(upload.offset)), ("Cache-Control", "no-store")))
+        attachment = await self._transfers.shared(upload_id, case_id=call.case_id)
+        response = await content_response(call.request, self._transfers, attachment, call.actor)
+        if in_draft:
+            self._draft.tell_state(response, upload, call.request)
+        return response

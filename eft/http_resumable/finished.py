@@ -1,9 +1,25 @@
-"""An upload whose every byte is durable, but whose sender was cut off before the file was published."""
+"""Uploads whose every byte is durable, but whose senders were cut off before they heard of it."""
 
 from __future__ import annotations
 
+from eft.domain.errors import AlreadyFinished, OffsetMismatch
 from eft.domain.upload import Completeness, Upload, UploadState
+from eft.http_resumable.receiving import Call, Part, Received
 from eft.transfers import Transfers
+
+
+async def told_again(transfers: Transfers, call: Call, upload_id: str, offset: int, part: Part) -> Received:
+    """What was told to the request that finished the upload, once more, for an empty part at its end.
+
+    Raises OffsetMismatch for another offset, AlreadyFinished where the request means anything else.
+    """
+    upload = await transfers.progress(upload_id, case_id=call.case_id)
+    if offset != upload.offset:
+        raise OffsetMismatch(upload.offset)
+    says_more = part.length not in (None, upload.offset) or part.sha256 not in (None, upload.sha256) or part.ends is False
+    if call.request.content_length != 0 or says_more:
+        raise AlreadyFinished
+    return Received(upload_id=upload_id, offset=offset, finished=True, expires_at=upload.expires_at, sha256=upload.sha256)
 
 
 async def finish_what_is_whole(transfers: Transfers, upload: Upload, case_id: str) -> Upload:

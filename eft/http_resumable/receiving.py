@@ -10,7 +10,7 @@ from datetime import datetime
 from eft.accounts.tokens import UploadPrincipal
 from eft.domain.actor import Actor
 from eft.domain.digests import PartCheck
-from eft.domain.errors import LengthInvalid, OffsetMismatch, TooLarge, WriterDisplaced
+from eft.domain.errors import LengthExceeded, LengthInvalid, OffsetMismatch, TooLarge, WriterDisplaced
 from eft.domain.upload import Completeness, Upload
 from eft.http_resumable.part_checks import check_of, check_trailers
 from eft.http_resumable.request import Request, RequestBody
@@ -35,11 +35,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a request says of the body that it brings. `length`: bytes of the whole file, where this request tells it. `ends`:
+    """What a request says of the body that it brings. `length`: bytes of the whole file, where this request tells it, and
+    `sha256` its digest in hex. `ends`:
     whether the file ends with this body; None: it does where its length is reached. `progress` is told what has become durable
     while the body still comes."""
 
     length: int | None = None
+    sha256: str | None = None
     ends: bool | None = None
     progress: Callable[[int], None] | None = None
 
@@ -104,6 +106,8 @@ class Receiving:
                 raise OffsetMismatch(reception.offset)
             if part.length is not None:
                 await self._transfers.set_length(upload_id, part.length, case_id=call.case_id)
+            if part.sha256 is not None:
+                await self._transfers.declare_sha256(upload_id, part.sha256, case_id=call.case_id)
             _check_fits(call.request, offset, reception.length)
             await self._receive(call.request, reception, check, part)
             return await self._end_part(reception, part)
@@ -158,9 +162,6 @@ async def _interrupt_when_displaced(reception: Reception, body: RequestBody) -> 
 
 
 def _check_fits(request: Request, offset: int, length: int | None) -> None:
-    """Raises LengthInvalid where the part, by its own Content-Length, ends past the upload's end."""
+    """Raises LengthExceeded where the part, by its own Content-Length, ends past the upload's end."""
     if length is not None and request.content_length is not None and offset + request.content_length > length:
-        raise LengthInvalid(
-            f"The upload has {length} bytes; this part would end at {offset + request.content_length}.",
-            "Send no more than was announced, or start a new upload with the right length.",
-        )
+        raise LengthExceeded(length)

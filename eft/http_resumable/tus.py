@@ -6,12 +6,11 @@ from __future__ import annotations
 from typing import Final
 
 from eft.domain.digests import PART_CHECKSUMS
-from eft.domain.downloads import repr_digest
-from eft.domain.errors import DigestMismatch, Invalid, LengthInvalid
+from eft.domain.errors import AlreadyFinished, DigestMismatch, Invalid, LengthInvalid
 from eft.domain.upload import Upload, UploadState
 from eft.http_resumable import tus_headers as tus
-from eft.http_resumable.digest_fields import whole_sha256
-from eft.http_resumable.finished import finish_what_is_whole
+from eft.http_resumable.digest_fields import add_repr_digest, whole_sha256
+from eft.http_resumable.finished import finish_what_is_whole, told_again
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.locations import location
 from eft.http_resumable.receiving import Call, Part, Received, Receiving
@@ -54,7 +53,7 @@ class Tus:
         if method == "PATCH":
             return await self._patch(call, upload_id)
         if method == "DELETE":
-            await self._transfers.terminate(upload_id, case_id=call.case_id, actor=call.actor)
+            await self._transfers.withdraw(upload_id, case_id=call.case_id, actor=call.actor)
             return Response(204)
         raise not_allowed(UPLOAD_METHODS)
 
@@ -81,7 +80,7 @@ class Tus:
         if request.content_length != 0:
             tus.check_part_type(request.headers)
         received = await self._receiving.create(call, intent, Part())
-        headers = _told(received)
+        headers = _told(received, request.headers)
         headers.add(*location(received.upload_id))
         return Response(201, headers)
 
@@ -102,14 +101,18 @@ class Tus:
             concat=concat.text,
         )
         upload = await self._transfers.concatenate(call.case_id, intent, concat.part_ids)
-        return Response(201, (location(upload.id), *await self._state_of(upload)))
+        return Response(201, (location(upload.id), *await self._state_of(upload, headers)))
 
     async def _patch(self, call: Call, upload_id: str) -> Response:
         headers = call.request.headers
         tus.check_part_type(headers)
         offset = tus.upload_offset(headers)
-        received = await self._receiving.append(call, upload_id, offset, Part(length=tus.upload_length(headers)))
-        return Response(204, _told(received))
+        part = Part(length=tus.upload_length(headers), sha256=whole_sha256(headers))
+        try:
+            received = await self._receiving.append(call, upload_id, offset, part)
+        except AlreadyFinished:
+            received = await told_again(self._transfers, call, upload_id, offset, part)
+        return Response(204, _told(received, headers))
 
     async def _head(self, call: Call, upload_id: str) -> Response:
         upload = await self._transfers.progress(upload_id, case_id=call.case_id)
@@ -117,9 +120,9 @@ class Tus:
             # Its offset equals its length, which clients take for success.
             raise DigestMismatch(upload.declared_sha256 or "", upload.sha256 or "")
         upload = await finish_what_is_whole(self._transfers, upload, call.case_id)
-        return Response(200, await self._state_of(upload))
+        return Response(200, await self._state_of(upload, call.request.headers))
 
-    async def _state_of(self, upload: Upload) -> Headers:
+    async def _state_of(self, upload: Upload, asked: Headers) -> Headers:
         is_finished = upload.state is UploadState.PUBLISHED
         # What a final upload has before it is put together is no offset that anybody could go on from.
         is_waiting = bool(upload.parts) and upload.state is UploadState.RECEIVING
@@ -139,14 +142,14 @@ class Tus:
         if not is_finished:
             headers.add("Upload-Expires", http_date(upload.expires_at))
         elif upload.sha256 is not None:
-            headers.add("Repr-Digest", repr_digest(upload.sha256))
+            add_repr_digest(headers, upload.sha256, asked)
         return headers
 
 
-def _told(received: Received) -> Headers:
+def _told(received: Received, asked: Headers) -> Headers:
     headers = Headers((("Upload-Offset", str(received.offset)),))
     if not received.finished:
         headers.add("Upload-Expires", http_date(received.expires_at))
     elif received.sha256 is not None:
-        headers.add("Repr-Digest", repr_digest(received.sha256))
+        add_repr_digest(headers, received.sha256, asked)
     return headers

@@ -33,6 +33,7 @@ CODES: dict[type[errors.EftError], int] = {
     errors.DigestInvalid: replies.PERMISSION_DENIED,
     errors.ChecksumUnknown: replies.PERMISSION_DENIED,
     errors.LengthInvalid: replies.PERMISSION_DENIED,
+    errors.LengthExceeded: replies.PERMISSION_DENIED,
     errors.OffsetMismatch: replies.FAILURE,
     errors.AlreadyFinished: replies.FAILURE,
     errors.AlreadyExists: replies.FAILURE,

@@ -22,7 +22,7 @@ import logging
 from eft.db.engine import Connection
 from eft.domain.case import Case
 from eft.domain.digests import PartCheck, RunningDigest
-from eft.domain.errors import ChecksumMismatch, EftError, LengthInvalid, StorageFailed, StorageFull, WriterDisplaced
+from eft.domain.errors import ChecksumMismatch, EftError, LengthExceeded, StorageFailed, StorageFull, WriterDisplaced
 from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.ports import SegmentId, SegmentWriter
 from eft.transfers.hold_rows import add_segment, check_fence, record_end
@@ -121,14 +121,11 @@ class Hold:
         self._check = check
 
     def offer(self, data: bytes | memoryview) -> None:
-        """Takes `data`, at once and without waiting. Raises what went wrong earlier, and LengthInvalid past the length."""
+        """Takes `data`, at once and without waiting. Raises what went wrong earlier, and LengthExceeded."""
         if self.failure is not None:
             raise self.failure
         if self.upload.length is not None and self.offset + len(data) > self.upload.length:
-            raise LengthInvalid(
-                f"The upload was announced with {self.upload.length} bytes, and more came.",
-                "Send no more than was announced, or start a new upload with the right length.",
-            )
+            raise LengthExceeded(self.upload.length)
         if self.allowance is not None:
             self.allowance.check(self.offset + len(data))
         self._pending.append(data)

@@ -44,7 +44,8 @@ def join_small(parts: list[bytes | memoryview]) -> list[bytes | memoryview]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A file to come. `length` in bytes where it is known, `sha256` in hex where the sender declared it, `metadata` the
-    sender's own header, given back as it came. `concat`: its Upload-Concat, where the upload is a part or is made of parts."""
+    sender's own header, given back as it came. `concat`: its Upload-Concat, where the upload is a part or is made of parts.
+    `in_draft`: whether the IETF draft begins it."""
 
     name: str
     source: Source
@@ -54,6 +55,7 @@ class Intent:
     metadata: str = ""
     modified_at: datetime | None = None
     concat: str | None = None
+    in_draft: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,20 @@ from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import Case
 from eft.domain.digests import RunningDigest
-from eft.domain.errors import AlreadyFinished, CaseClosed, Conflict, DigestInvalid, LengthInvalid, NotFound, Purged
+from eft.domain.errors import (
+    AlreadyFinished,
+    CaseClosed,
+    Conflict,
+    DigestInvalid,
+    LengthInvalid,
+    NotFound,
+    Purged,
+    UploadTerminated,
+)
 from eft.domain.names import check_name
 from eft.domain.upload import SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
+from eft.transfers.announced import tell_length, tell_sha256
 from eft.transfers.concatenation import Concatenation
 from eft.transfers.content import Begun, Content, begun, open_attachment, open_upload, read_attachment
 from eft.transfers.holders import Holders, check_ended
@@ -149,30 +159,28 @@ class Transfers:
 
     async def set_length(self, upload_id: str, length: int, *, case_id: str) -> None:
         """Tells an upload's length, once. Raises NotFound, LengthInvalid, AlreadyFinished, CaseFull."""
-        if length < 0:
-            raise LengthInvalid("A length cannot be negative.", "Send the file's size in bytes.")
-        hold = self.holders.hold_of(upload_id)
-        quota = self._r.settings.case_bytes
+        await tell_length(self._r, self.holders, upload_id, length, case_id)
 
-        def work(conn: Connection) -> Upload:
-            row = uploads.lock(conn, upload_id)
-            if row is None or row.case_id != case_id:
-                raise NotFound
-            if row.state not in (UploadState.RECEIVING, UploadState.FROZEN):
-                raise AlreadyFinished
-            if row.length not in (None, length):
-                raise LengthInvalid("The upload already has another length.", "Leave Upload-Length out, or start a new upload.")
-            if length < max(row.offset, hold.size if hold is not None else 0):
-                raise LengthInvalid("More bytes are stored than the length says.", "Start a new upload.")
-            if quota is not None:
-                Allowance(quota, usage.bytes_of_case(conn, case_id, without=upload_id)).check(length)
-            told = replace(row, length=length)
-            uploads.save(conn, told)
-            return told
+    async def declare_sha256(self, upload_id: str, sha256: str, *, case_id: str) -> None:
+        """Tells an upload's digest, in hex, once. Raises NotFound, DigestInvalid where it was told another, AlreadyFinished."""
+        await tell_sha256(self._r, self.holders, upload_id, sha256, case_id)
 
-        told = await self._r.database.write(work)
-        if hold is not None:
-            hold.upload = replace(hold.upload, length=told.length)
+    async def withdraw(self, upload_id: str, *, case_id: str, actor: Actor) -> None:
+        """Ends an upload, or takes a finished file away from its sender: it stays with the case, for staff, until its purge.
+        Raises NotFound, CaseClosed, UploadExpired, UploadTerminated, Purged."""
+        try:
+            await self.terminate(upload_id, case_id=case_id, actor=actor)
+            return
+        except AlreadyFinished:
+            attachment = await self.shared(upload_id, case_id=case_id)
+        now = self._r.clock.now()
+
+        def work(conn: Connection) -> None:
+            lock_open_case(conn, case_id)
+            attachments.hide(conn, attachment.id)
+            self._r.record(conn, actor, "attachment.hide", case_id, attachment.id, at=now)
+
+        await self._r.database.write(work)
 
     async def terminate(self, upload_id: str, *, case_id: str, actor: Actor, why: str = "terminated") -> None:
         """Ends an unfinished upload; its bytes are deleted. Raises NotFound, AlreadyFinished, CaseClosed, UploadExpired."""
@@ -213,9 +221,7 @@ class Transfers:
         upload, case = await self.holders.find(upload_id, case_id)
         check_ended(upload, case)
         if upload.state is UploadState.PUBLISHED:
-            attachment = await self.attachment(upload_id, case_id=case_id)
-            if attachment.state is not AttachmentState.AVAILABLE:
-                raise Purged(attachment.gone_at)
+            await self.shared(upload_id, case_id=case_id)
             return upload
         if upload.parts:
             return upload
@@ -259,6 +265,15 @@ class Transfers:
         found = await self._r.database.read(lambda conn: attachments.get(conn, attachment_id))
         if found is None or (case_id is not None and found.case_id != case_id):
             raise NotFound
+        return found
+
+    async def shared(self, attachment_id: str, *, case_id: str) -> Attachment:
+        """A finished file that its sender still has. Raises NotFound, Purged, UploadTerminated."""
+        found = await self.attachment(attachment_id, case_id=case_id)
+        if found.state is not AttachmentState.AVAILABLE:
+            raise Purged(found.gone_at)
+        if found.hidden:
+            raise UploadTerminated
         return found
 
     async def attachments(self, case_id: str, cursor: str | None, limit: int) -> tuple[list[Attachment], str | None]:
@@ -335,6 +350,7 @@ class Transfers:
             actor=intent.actor.name,
             modified_at=intent.modified_at,
             concat=intent.concat,
+            in_draft=intent.in_draft,
         )
 
     async def _with_live_offset(self, upload: Upload, case: Case) -> Upload:

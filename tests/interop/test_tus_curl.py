@@ -151,4 +151,4 @@ def test_a_refusal_is_seen_although_the_body_is_large(curl: Curl, tmp_path: Path
         file.truncate(256 * MIB)
     path = curl("-X", "POST", "-H", "Upload-Length: 5")[1]["location"]
     status, _, body = curl(*part(source, 0), "-H", "Expect:", path=path)
-    assert (status, json.loads(body)["code"]) == (400, "length-invalid")
+    assert (status, json.loads(body)["code"]) == (413, "length-exceeded")

@@ -19,6 +19,7 @@ ARGUMENTS: dict[type[EftError], tuple[object, ...]] = {
     errors.NameNotAllowed: ("is empty",),
     errors.OffsetMismatch: (7,),
     errors.TooLarge: (65536,),
+    errors.LengthExceeded: (5,),
     errors.DigestMismatch: ("a" * 64, "b" * 64),
     errors.Busy: (5,),
     errors.CaseFull: (100, 90),

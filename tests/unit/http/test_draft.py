@@ -224,8 +224,72 @@ def test_an_answer_that_was_lost_is_given_again(site: TusSite) -> None:
     told = patch(site, 9, path, 3, b"", complete=True)
     assert (told.status, told.headers["Upload-Complete"], told.headers["Repr-Digest"]) == (200, "?1", digest(b"abc"))
     told = patch(site, 9, path, 3, b"d", complete=True)
+    assert (told.status, told.headers["Upload-Complete"], told.code) == (400, "?0", "already-finished")
+    assert "completed-upload" not in told.problem["type"]
+    told = patch(site, 8, path, 3, b"d", complete=True)
     assert (told.status, told.headers["Upload-Complete"]) == (400, "?1")
     assert told.problem["type"].endswith("#completed-upload")
+    told = patch(site, 9, path, 0, b"abc", complete=True)
+    assert (told.status, told.headers["Upload-Complete"], told.offset) == (409, "?0", 3)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_upload_that_was_sent_more_than_its_length_is_over_since_the_draft_says_so(site: TusSite, version: int) -> None:
+    path = create(site, version, b"", complete=False, Upload_Length="5").headers["Location"]
+    told = patch(site, version, path, 0, b"toolong", complete=False)
+    assert (told.status, told.says(completeness(version, False))) == (400, True)
+    assert told.problem["type"].endswith("#inconsistent-upload-length")
+    assert ask(site, version, "HEAD", path).status == (410 if version >= 8 else 204)
+
+
+def test_a_creation_that_brings_more_than_its_length_leaves_nothing(site: TusSite) -> None:
+    assert create(site, 9, b"toolong", complete=False, Upload_Length="5").status == 400
+    assert site.run(site.services.transfers.unfinished("C-1")) == []
+
+
+def test_a_request_that_names_no_protocol_speaks_the_one_that_began_the_upload(site: TusSite) -> None:
+    path = ask(site, None, "POST", "/files", b"abc", Upload_Complete="?0", Upload_Length="5").headers["Location"]
+    for method in ("HEAD", "GET"):
+        told = ask(site, None, method, path)
+        assert (told.status, told.offset, told.headers["Upload-Complete"], told.headers["Upload-Length"]) == (204, 3, "?0", "5")
+        assert (told.headers["Cache-Control"], "max-age=" in told.headers["Upload-Limit"]) == ("no-store", True)
+    told = ask(site, None, "PATCH", path, b"de", Content_Type=PART, Upload_Offset="3", Upload_Complete="?1")
+    assert (told.status, told.headers["Upload-Complete"]) == (200, "?1")
+    assert ask(site, None, "HEAD", path).headers["Upload-Complete"] == "?1"
+    told = ask(site, None, "GET", path)
+    assert (told.status, told.body, told.offset, told.headers["Upload-Complete"]) == (200, b"abcde", 5, "?1")
+    assert ask(site, None, "DELETE", path).status == 204
+    assert ask(site, None, "HEAD", path).status == 410
+    begun_with_tus = site.create(3)
+    assert ask(site, None, "HEAD", begun_with_tus).status == 412
+
+
+@pytest.mark.parametrize("field", ["Upload_Offset", "Upload_Complete"])
+def test_a_request_for_the_offset_that_tells_one_is_refused(site: TusSite, field: str) -> None:
+    path = create(site, 4, b"abc", complete=False).headers["Location"]
+    assert ask(site, 4, "HEAD", path, **{field: "?0"}).status == 400
+
+
+def test_a_file_is_compared_with_the_digest_that_its_last_part_declares(site: TusSite) -> None:
+    path = create(site, 9, b"abc", complete=False).headers["Location"]
+    told = patch(site, 9, path, 3, b"de", complete=True, **{"Repr-Digest": digest(b"other")})
+    assert (told.status, told.code, told.headers["Upload-Complete"]) == (422, "digest-mismatch", "?1")
+    assert site.run(site.services.transfers.attachments("C-1", None, 10))[0] == []
+    path = create(site, 9, b"abc", complete=False).headers["Location"]
+    told = patch(site, 9, path, 3, b"d", complete=False, **{"Repr-Digest": digest(b"abcde")})
+    assert told.status == 204
+    told = patch(site, 9, path, 4, b"e", complete=True, **{"Repr-Digest": digest(b"other")})
+    assert (told.status, told.code) == (400, "digest-invalid")
+    told = patch(site, 9, path, 4, b"e", complete=True)
+    assert (told.status, told.headers["Repr-Digest"]) == (200, digest(b"abcde"))
+
+
+@pytest.mark.parametrize(("wanted", "is_told"), [("sha-256=0", False), ("sha-512=3, sha-256=1", True), ("sha-512=9", True)])
+def test_a_digest_that_is_unwanted_is_not_told(site: TusSite, wanted: str, is_told: bool) -> None:
+    told = create(site, 9, b"abc", complete=True, Want_Repr_Digest=wanted)
+    assert ("Repr-Digest" in told.headers) is is_told
+    told = ask(site, 9, "HEAD", told.headers["Location"], Want_Repr_Digest=wanted)
+    assert ("Repr-Digest" in told.headers) is is_told
 
 
 def test_a_cancelled_upload_is_gone(site: TusSite) -> None:
@@ -282,7 +346,7 @@ def test_a_part_that_is_not_what_its_content_digest_says_is_dropped(site: TusSit
     path = create(site, 9, b"abc", complete=False).headers["Location"]
     for wrong in (digest(b"other"), f"{digest(b'def')}, sha-512=:{encoded(bytes(64))}:"):
         told = patch(site, 9, path, 3, b"def", complete=True, **{"Content-Digest": wrong})
-        assert (told.status, told.code) == (460, "checksum-mismatch")
+        assert (told.status, told.code) == (400, "checksum-mismatch")
         assert ask(site, 9, "HEAD", path).offset == 3
     both = f"{digest(b'def')}, sha-512=:{encoded(hashlib.sha512(b'def').digest())}:"
     assert patch(site, 9, path, 3, b"def", complete=True, **{"Content-Digest": both}).status == 200
@@ -331,7 +395,7 @@ def test_a_body_of_unknown_length_that_is_cut_is_not_complete(site: TusSite) -> 
 
 def test_options_tells_of_both_protocols(site: TusSite) -> None:
     told = ask(site, 9, "OPTIONS", "/files")
-    assert (told.status, told.headers["Upload-Limit"], told.headers["Tus-Version"]) == (204, "min-size=0", "1.0.0")
+    assert (told.status, told.headers["Upload-Limit"], told.headers["Tus-Version"]) == (200, "min-size=0", "1.0.0")
     assert PART in told.headers["Accept-Patch"]
 
 
@@ -348,7 +412,7 @@ def test_a_half_open_writer_is_displaced_by_the_next_request(site: TusSite) -> N
 def test_a_checksum_of_tus_counts_in_the_draft_too(site: TusSite) -> None:
     path = create(site, 9, b"abc", complete=False).headers["Location"]
     told = patch(site, 9, path, 3, b"def", complete=True, **{"Upload-Checksum": checksum("sha1", b"other")})
-    assert (told.status, ask(site, 9, "HEAD", path).offset) == (460, 3)
+    assert (told.status, ask(site, 9, "HEAD", path).offset) == (400, 3)
 
 
 def test_fields_are_structured(site: TusSite) -> None:

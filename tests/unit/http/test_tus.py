@@ -23,7 +23,7 @@ MIB = 1024 * 1024
 def test_options_lists_what_there_is_and_needs_no_token(site: TusSite) -> None:
     for path in ("/files", "/files/" + "0" * 32):
         answer = site.ask("OPTIONS", path, token="none", version=None)
-        assert answer.status == 204
+        assert (answer.status, answer.body) == (200, b"")
         assert answer.headers["Tus-Version"] == "1.0.0"
         assert answer.headers["Tus-Extension"] == (
             "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum,checksum-trailer,"
@@ -68,8 +68,10 @@ def test_head_tells_what_is_stored_and_what_was_sent(site: TusSite) -> None:
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PATCH", "DELETE"])
 @pytest.mark.parametrize("version", [None, "0.2.2", "2.0.0"])
 def test_another_version_is_refused_with_ours(site: TusSite, method: str, version: str | None) -> None:
-    answer = site.ask(method, "/files" if method == "POST" else "/files/" + "0" * 32, version=version)
+    path = site.create(3)
+    answer = site.ask(method, "/files" if method == "POST" else path, version=version)
     assert (answer.status, answer.headers["Tus-Version"]) == (412, "1.0.0")
+    assert site.ask("HEAD", path).offset == 0
 
 
 def test_get_needs_no_version_but_refuses_another(site: TusSite) -> None:
@@ -304,17 +306,28 @@ def test_a_whole_that_matches_its_digest_is_published(site: TusSite) -> None:
 
 def test_more_than_was_announced_is_refused(site: TusSite) -> None:
     path = site.create(5)
-    assert site.patch(path, 0, b"toolong").code == "length-invalid"
+    answer = site.patch(path, 0, b"toolong")
+    assert (answer.status, answer.code) == (413, "length-exceeded")
     assert site.ask("HEAD", path).offset == 0
     answer = site.ask("POST", headers={"Upload-Length": "5", "Content-Type": PART}, body=b"toolong")
-    assert (answer.status, answer.code) == (400, "length-invalid")
+    assert (answer.status, answer.code) == (413, "length-exceeded")
 
 
 def test_a_finished_upload_takes_no_more(site: TusSite) -> None:
     path = site.create(3)
     site.patch(path, 0, b"abc")
-    answer = site.patch(path, 3, b"")
+    answer = site.patch(path, 3, b"d")
     assert (answer.status, answer.code) == (409, "already-finished")
+    answer = site.patch(path, 0, b"abc")
+    assert (answer.status, answer.code, answer.offset) == (409, "offset-mismatch", 3)
+
+
+def test_an_answer_that_was_lost_is_given_again(site: TusSite) -> None:
+    path = site.create(3)
+    first, again = site.patch(path, 0, b"abc"), site.patch(path, 3, b"")
+    assert (again.status, again.offset, again.headers["Repr-Digest"]) == (204, 3, first.headers["Repr-Digest"])
+    assert "Upload-Expires" not in again.headers
+    assert site.patch(path, 3, b"", Upload_Length="4").status == 409
 
 
 def test_a_terminated_upload_is_gone(site: TusSite) -> None:
@@ -351,7 +364,21 @@ def test_the_method_may_be_overridden(site: TusSite) -> None:
     headers = {"X-HTTP-Method-Override": "PATCH", "Content-Type": PART, "Upload-Offset": "0"}
     assert site.ask("POST", path, headers, b"abc").status == 204
     assert site.ask("GET", path, {"X-HTTP-Method-Override": "HEAD"}).offset == 3
-    assert site.ask("POST", path, {"X-HTTP-Method-Override": "DELETE"}).code == "already-finished"
+    assert site.ask("POST", path, {"X-HTTP-Method-Override": "DELETE"}).status == 204
+    assert site.ask("GET", path).code == "upload-terminated"
+
+
+def test_a_finished_file_that_its_sender_ends_stays_with_its_case(site: TusSite) -> None:
+    path = site.create(3)
+    site.patch(path, 0, b"abc")
+    assert site.ask("DELETE", path).status == 204
+    for method in ("HEAD", "GET", "DELETE"):
+        assert site.ask(method, path).status == 410
+    assert site.patch(path, 3, b"").status == 410
+    assert site.ask("GET", "/files").body.count(b"sha256") == 0
+    (attachment,), _ = site.run(site.services.transfers.attachments("C-1", None, 10))
+    assert (attachment.hidden, site.stored(path)) == (True, b"abc")
+    assert "attachment.hide" in site.run(site.services.actions("C-1"))
 
 
 def test_methods_that_have_no_meaning_are_refused(site: TusSite) -> None:

@@ -20,6 +20,7 @@ ARGUMENTS: dict[type[errors.EftError], tuple[Any, ...]] = {
     errors.NameNotAllowed: ("is empty",),
     errors.OffsetMismatch: (5,),
     errors.TooLarge: (5,),
+    errors.LengthExceeded: (5,),
     errors.DigestMismatch: ("a", "b"),
     errors.Busy: (5,),
     errors.CaseFull: (100, 90),
