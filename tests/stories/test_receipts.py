@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from contextlib import closing, suppress
+import http.client
 import json
 from pathlib import Path
 import secrets
+import sqlite3
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
 import pytest
 
 from tests.fixtures.gateway import EFT, ApiError, Gateway
+from tests.stories.conftest import MakeGateway
+from tests.stories.sftp_customer import SftpCustomer
+from tests.stories.waiting import until
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -99,3 +106,105 @@ def test_an_unfinished_upload_and_another_case_have_no_receipt(gateway: Gateway)
     with pytest.raises(ApiError) as hidden:
         ask(gateway, f"{path}/receipt", stranger)
     assert hidden.value.status == 404
+
+
+def fetched_keys(gateway: Gateway, directory: Path) -> Path:
+    """The published keys, in a file."""
+    file = directory / "keys.json"
+    with urllib.request.urlopen(f"{gateway.url}/.well-known/eft-receipt-keys.json", context=gateway.trust()) as answer:
+        file.write_bytes(answer.read())
+    return file
+
+
+def facts_of_newest(gateway: Gateway, case: str, content: bytes, directory: Path) -> dict[str, object]:
+    """What the receipt of the case's newest file says, when `eft verify` has found it good."""
+    receipt, file = directory / "newest.receipt", directory / "newest"
+    receipt.write_bytes(gateway.call("GET", f"attachments/{gateway.attachments(case)[0]['id']}/receipt"))
+    file.write_bytes(content)
+    told = verify(directory, receipt, file, "--keys", fetched_keys(gateway, directory), "--json")
+    assert told.returncode == 0, told.stdout + told.stderr
+    return dict(json.loads(told.stdout)["receipt"])
+
+
+@pytest.mark.needs("sftp")
+def test_a_file_sent_over_sftp_has_a_receipt(gateway: Gateway, case: str, tmp_path: Path) -> None:
+    (tmp_path / "trace.bin").write_bytes(CONTENT)
+    customer = SftpCustomer(gateway, tmp_path, gateway.call("POST", f"cases/{case}/sftp-account"))
+    customer.ok(f"put {tmp_path / 'trace.bin'} /logs.bin")
+    until(lambda: gateway.attachments(case), bool)
+    said = facts_of_newest(gateway, case, CONTENT, tmp_path)
+    assert (said["name"], said["source"], said["case"]) == ("logs.bin", "sftp", case)
+
+
+@pytest.mark.needs("curl")
+def test_a_file_sent_by_the_draft_has_a_receipt(gateway: Gateway, case: str, tmp_path: Path) -> None:
+    """By curl: Python's own client takes the interim answer 104 for the last."""
+    (tmp_path / "draft.bin").write_bytes(CONTENT)
+    fields = ["Upload-Complete: ?1", "Upload-Draft-Interop-Version: 6", 'Content-Disposition: attachment; filename="draft.bin"']
+    fields += [f"Authorization: Bearer {gateway.upload_token(case)}", "Expect:"]
+    words = [word for field in fields for word in ("-H", field)]
+    command = ["curl", "-sSf", "--cacert", str(gateway.ca), "--data-binary", f"@{tmp_path / 'draft.bin'}", *words]
+    done = subprocess.run([*command, f"{gateway.url}/files"], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    assert facts_of_newest(gateway, case, CONTENT, tmp_path)["name"] == "draft.bin"
+
+
+def test_a_file_sent_by_the_plain_form_has_a_receipt(gateway: Gateway, case: str, tmp_path: Path) -> None:
+    actor = {"name": "Ada", "email": "ada@example.com", "role": "customer"}
+    launch = gateway.call("POST", f"cases/{case}/launch", {"actor": actor})["url"]
+    connection = http.client.HTTPSConnection("localhost", gateway.https_port, context=gateway.trust(), timeout=30)
+    connection.request("GET", launch[launch.index("/launch/") :])
+    answer = connection.getresponse()
+    answer.read()
+    cookie = str(answer.headers["Set-Cookie"]).partition(";")[0]
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="form.bin"\r\n\r\n' + CONTENT + b"\r\n--b--\r\n"
+    fields = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin", "Content-Type": "multipart/form-data; boundary=b"}
+    connection.request("POST", f"/transfer/{case}", body, fields)
+    answer = connection.getresponse()
+    assert (answer.status, answer.read() != b"") == (200, True)
+    said = facts_of_newest(gateway, case, CONTENT, tmp_path)
+    assert (said["name"], said["who"]) == ("form.bin", "customer:ada@example.com")
+    connection.request("GET", f"/transfer/{case}/attachments/{said['attachment']}/receipt", headers={"Cookie": cookie})
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (200, (tmp_path / "newest.receipt").read_bytes())
+    connection.close()
+
+
+def test_a_key_speaks_for_no_other_gateway_than_its_own(gateway: Gateway, received: tuple[Path, Path], tmp_path: Path) -> None:
+    receipt, file = received
+    keys = fetched_keys(gateway, tmp_path)
+    published = json.loads(keys.read_text())
+    assert published["region"] == "us"
+    for changed in ({"region": "emea"}, {"issuer": "https://eftgateway-emea.localhost:8442"}):
+        keys.write_text(json.dumps({**published, **changed}))
+        refused = verify(tmp_path, receipt, file, "--keys", keys, "--json")
+        assert (refused.returncode, json.loads(refused.stdout)["code"]) == (11, "receipt-bad")
+
+
+def test_a_gateway_that_is_killed_as_it_publishes_gives_the_receipt_afterwards(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    gateway = make_gateway().start()
+    case = gateway.open_case()
+    token = gateway.upload_token(case)
+    path = send(gateway, token, CONTENT[:1000], len(CONTENT))
+
+    def kill_when_published() -> None:
+        until(lambda: is_published(gateway, path), bool, every_s=0.001)
+        gateway.kill()
+
+    killed = threading.Thread(target=kill_when_published)
+    killed.start()
+    with suppress(OSError, http.client.HTTPException, ApiError):
+        ask(
+            gateway, path, token, "PATCH", CONTENT[1000:], Tus_Resumable="1.0.0", Upload_Offset="1000",
+            Content_Type="application/offset+octet-stream",
+        )  # fmt: skip
+    killed.join(60)
+    gateway.start()
+    assert facts_of_newest(gateway, case, CONTENT, tmp_path)["attachment"] == path.rpartition("/")[2]
+
+
+def is_published(gateway: Gateway, path: str) -> bool:
+    """Whether the database has the file, whatever its sender was told."""
+    with closing(sqlite3.connect(f"file:{gateway.directory / 'data' / 'us' / 'eft.db'}?mode=ro", uri=True)) as database:
+        query = "SELECT count(*) FROM attachments WHERE id = ?"
+        return bool(database.execute(query, (path.rpartition("/")[2],)).fetchone()[0])
