@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wtforms import Form, PasswordField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Length, Regexp
 
 from eft.domain.case import CASE_ID
@@ -34,7 +35,9 @@ class NewPasswordForm(_Form):
 
 class CloseForm(_Form):
     sub_status = SelectField(
-        "Sub status", [_required("Choose Resolved or Cancelled.")], choices=[("resolved", "Resolved"), ("cancelled", "Cancelled")]
+        "Sub status",
+        [_required("Choose Resolved or Cancelled.")],
+        choices=[SelectChoice("resolved", "Resolved"), SelectChoice("cancelled", "Cancelled")],
     )
     comment = TextAreaField(
         "Comment",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
+from wtforms.fields.choices import SelectChoice
 
 from eft.domain.errors import Invalid
 from eft.portal import case_rows, journal, people, requests
@@ -75,7 +76,7 @@ async def create_case(site: Site, visit: Visit) -> Response:
 
 def _form(site: Site, visit: Visit) -> NewCaseForm:
     form = NewCaseForm(visit.form)
-    form.region.choices = [(region, gateway.title) for region, gateway in site.settings.gateways.items()]
+    form.region.choices = [SelectChoice(region, gateway.title) for region, gateway in site.settings.gateways.items()]
     return form
 
 

@@ -1,4 +1,4 @@
-"""A portal, two gateways and Debian's Chromium, driven by Playwright. One of each for all tests; each test has cases of its own."""
+"""A portal, two gateways and Debian's Chromium, driven by Playwright: one of each for all tests."""
 
 from __future__ import annotations
 
