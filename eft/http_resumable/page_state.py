@@ -43,6 +43,7 @@ class PageState:
                 "id": case.id,
                 "subject": case.subject,
                 "status": case.status.value,
+                "sub_status": None if case.sub_status is None else case.sub_status.value,
                 "closed_at": _instant(case.closed_at),
                 "purge_at": _instant(case.purge_at),
                 "purge": case.purge.value,

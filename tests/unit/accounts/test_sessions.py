@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from eft.accounts.launches import Admission
-from eft.accounts.sessions import Visitor
+from eft.accounts.launches import Admission, Over
+from eft.accounts.sessions import Visitor, hash_of
 from eft.db import launches as rows
+from eft.domain.case import RETENTION, SubStatus
 from eft.domain.person import Person, Role
+from eft.retention import records
 from tests.fixtures.services import MICROSECOND, STAFF, Services
 
 ADA = Person("Ada", "ada@example.com", Role.CUSTOMER)
@@ -100,3 +102,20 @@ async def test_a_dead_session_is_not_brought_back_by_a_launch(services: Services
     assert fresh != cookie
     assert await services.sessions.visitor(cookie) is None
     assert await services.sessions.visitor(fresh) is not None
+
+
+async def test_a_purge_leaves_no_session_or_ticket_of_its_case(services: Services) -> None:
+    await services.open_case("C-1")
+    await services.open_case("C-2")
+    cookie = await launched(services)
+    ticket, _ = await services.launches.issue("C-1", ADA, STAFF)
+    await launched(services, "C-2", cookie=cookie)
+    await services.cases.close("C-1", sub_status=SubStatus.RESOLVED, comment="", actor=STAFF)
+    services.clock.advance(RETENTION)
+    now = services.clock.now()
+    _, case = await services.database.write(lambda conn: records.begin(conn, "C-1", now, None, asked=False, actor=STAFF))
+    await services.database.write(lambda conn: records.finish(conn, case, now, STAFF))
+    session = await services.database.read(lambda conn: rows.session_by_hash(conn, hash_of(cookie)))
+    assert session is not None
+    assert set(session.grants) == {"C-2"}
+    assert await services.launches.redeem(ticket, None, "") is Over.UNKNOWN

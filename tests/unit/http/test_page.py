@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from eft.db import attachments
 from eft.domain.case import CaseStatus, SubStatus
 from eft.domain.upload import Source
 from eft.http_resumable.page_assets import Build
@@ -60,7 +61,15 @@ def test_the_page_carries_what_state_tells(pages: PageSite) -> None:
     told = pages.state(cookie)
     assert carried(pages.page(cookie=cookie)) == told
     assert told == {
-        "case": {"id": "C-1", "subject": "Crash", "status": "open", "closed_at": None, "purge_at": None, "purge": "none"},
+        "case": {
+            "id": "C-1",
+            "subject": "Crash",
+            "status": "open",
+            "sub_status": None,
+            "closed_at": None,
+            "purge_at": None,
+            "purge": "none",
+        },
         "region": "us",
         "actor": {"name": "Ada L.", "role": "customer"},
         "portal_url": PORTAL,
@@ -122,6 +131,14 @@ def test_names_cannot_break_out_of_the_page(pages: PageSite) -> None:
     assert "<b onclick" not in text
     assert "<img src=x" not in text
     assert "<!--" not in text
+
+
+def test_a_file_that_its_digest_file_contradicts_is_shown_as_disputed(pages: PageSite) -> None:
+    stored = pages.run(pages.services.store("C-1", "a.log", b"hello"))
+    pages.run(pages.services.database.write(lambda conn: attachments.dispute(conn, stored.id, "ab" * 32)))
+    cookie = pages.launch()
+    assert pages.state(cookie)["attachments"][0]["disputed_sha256"] == "ab" * 32
+    assert "its digest file says <code>" + "ab" * 32 in pages.page(cookie=cookie).body.decode()
 
 
 def test_what_staff_send_from_the_page_comes_from_support(pages: PageSite) -> None:
