@@ -130,6 +130,12 @@ class WritableFile:
         self._window.clear()
         await self.reception.release()
 
+    def go_on_in(self, reception: Reception) -> None:
+        """From now on the file is what `reception` takes; the one before was let go of."""
+        self._watch.cancel()
+        self.reception = reception
+        self._watch = asyncio.ensure_future(self._give_way())
+
     def settled(self) -> None:
         """The file is no longer ours to watch over."""
         self._watch.cancel()
@@ -139,6 +145,17 @@ class WritableFile:
         await self.reception.displaced.wait()
         self.fail(WriterDisplaced())
         await self.reception.release()
+
+
+async def fill(reception: Reception, content: ReadHandle, size: int) -> None:
+    """Offers the first `size` bytes of the content, and closes it. Raises EftError."""
+    try:
+        for start in range(0, size, TRANSFER_BYTES):
+            reception.offer(await content.read(start, min(start + TRANSFER_BYTES, size)))
+            if reception.full:
+                await reception.ready()
+    finally:
+        content.close()
 
 
 class ReadableFile:

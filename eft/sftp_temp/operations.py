@@ -15,7 +15,7 @@ from eft.domain.errors import Invalid, ReadOnly
 from eft.domain.names import COMPONENT_BYTES
 from eft.sftp_temp import codec, paths, replies, requests
 from eft.sftp_temp.digests import choose, digests
-from eft.sftp_temp.handles import Handle, HandleTable, OpenDirectory, ReadableFile, WritableFile
+from eft.sftp_temp.handles import Handle, HandleTable, OpenDirectory, ReadableFile, WritableFile, fill
 from eft.sftp_temp.ports import Directory, Entry, ReadHandle
 from eft.sftp_temp.readahead import ReadAhead
 from eft.sftp_temp.reorder import Allowance
@@ -301,9 +301,12 @@ class Operations:
             await self._directory.touch(self._case, path, _instant(request.attributes.modified_at))
         return replies.ok(request.id)
 
-    def _set_stat_of_handle(self, request: requests.FSetStat) -> bytes:
+    def _set_stat_of_handle(self, request: requests.FSetStat) -> Answer:
         handle = self._handles.get(request.handle)
         if isinstance(handle, WritableFile):
+            size = request.attributes.size
+            if size is not None and size < handle.reception.size:
+                return self._cut(request, handle, size)
             return self._set_on_open_file(request.id, handle, request.attributes)
         if request.attributes.size is not None:
             raise Invalid("The handle is not open for writing.", "Open the file for writing.")
@@ -315,6 +318,24 @@ class Operations:
             file.modified_at = _instant(attributes.modified_at)
             self._directory.touch_upload(file.reception.upload_id, file.modified_at)
         return replies.ok(identifier)
+
+    async def _cut(self, request: requests.FSetStat, file: WritableFile, size: int) -> bytes:
+        """The file ends at `size`, as scp has it when it wrote over a longer one. What is left becomes a file of its own, beside
+        the other until it is whole; a version of the longer one that had been published is kept."""
+        file.check_whole()
+        await file.reception.commit()
+        beside = f"{file.path.removesuffix(paths.base(file.path))}.cut-{file.reception.upload_id}.tmp"
+        cut = await self._directory.open_write(self._case, beside, self._actor, create=True, truncate=True, exclusive=False)
+        try:
+            await fill(cut, await self._directory.open_read(self._case, file.path), size)
+            await cut.commit()
+            await file.reception.release()
+            await self._directory.rename(self._case, beside, file.path, self._actor, replace=True)
+        except BaseException:
+            await cut.release()
+            raise
+        file.go_on_in(cut)
+        return self._set_on_open_file(request.id, file, request.attributes)
 
     async def _empty(self, path: str) -> None:
         """The file is cut to nothing, as by a shell's `>` over sshfs: a new version begins, and the old one is kept."""

@@ -116,13 +116,13 @@ class Directory:
         await self._r.database.write(work)
 
     async def remove(self, case_id: str, path: str, actor: Actor) -> None:
-        """Takes a file out of the directory. An unfinished upload ends; a finished file stays with the case, for staff, until
-        its purge. Raises NotFound, ReadOnly, CaseClosed."""
+        """Takes a file out of the directory. An unfinished upload ends; a file that its client had closed stays with the case,
+        for staff, until its purge. Raises NotFound, ReadOnly, CaseClosed."""
         self._check_writable(path)
         entry = await self.stat(case_id, path)
         if entry.is_directory:
             raise NotFound
-        if entry.upload_id is not None:
+        if entry.upload_id is not None and not await self._publish_closed(entry.upload_id):
             await self._transfers.terminate(entry.upload_id, case_id=case_id, actor=actor)
         now = self._r.clock.now()
 
@@ -259,11 +259,16 @@ class Directory:
         upload = hold.upload if hold is not None else await self._transfers.upload(upload_id, case_id=case_id)
         if upload.name != path:
             return
+        if not await self._publish_closed(upload_id):
+            await self._transfers.terminate(upload_id, case_id=case_id, actor=actor, why="overwritten")
+
+    async def _publish_closed(self, upload_id: str) -> bool:
+        """Publishes at once what its client had closed and what was only settling. False where it was not closed, or waits for
+        its rename."""
         settled = await self._r.database.write(lambda conn: self._settle_now(conn, upload_id))
         if settled:
             await self._transfers.holders.publication.publish_settled(upload_id)
-        else:
-            await self._transfers.terminate(upload_id, case_id=case_id, actor=actor, why="overwritten")
+        return settled
 
     def _settle_now(self, conn: Connection, upload_id: str) -> bool:
         row = uploads.lock(conn, upload_id)

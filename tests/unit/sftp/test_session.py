@@ -592,14 +592,16 @@ async def test_the_time_of_an_open_file_is_kept(client: Client) -> None:
     assert (await client.ask(wire.packet(17, 2, wire.string("a")))).facts["mtime"] == at
 
 
-async def test_a_size_can_only_be_set_to_what_it_is(client: Client) -> None:
+async def test_a_size_can_be_set_to_what_it_is_and_an_open_file_be_cut(client: Client) -> None:
     handle = await client.open("a", PUT)
     for size, code in ((0, 0), (5, replies.PERMISSION_DENIED)):
         assert (await client.ask(wire.packet(10, 2, wire.string(handle), wire.attributes(size=size)))).code == code
     await client.ask(wire.write(2, handle, 0, b"hello"))
-    for size, code in ((5, 0), (0, replies.PERMISSION_DENIED)):
+    for size, code in ((5, 0), (6, replies.PERMISSION_DENIED), (3, 0), (5, replies.PERMISSION_DENIED)):
         assert (await client.ask(wire.packet(10, 2, wire.string(handle), wire.attributes(size=size)))).code == code
+    await client.ask(wire.write(2, handle, 3, b"p!"))
     await client.ask(wire.close(2, handle))
+    assert bytes(client.directory.files["a"].data) == b"help!"
     for size, code in ((5, 0), (3, replies.PERMISSION_DENIED)):
         assert (await client.ask(wire.packet(9, 2, wire.string("a"), wire.attributes(size=size)))).code == code
 
