@@ -16,6 +16,7 @@ from eft.config import Config
 from eft.db.receipt_keys import ReceiptKey
 from eft.domain.case import PurgeState
 from eft.domain.errors import KeyUnavailable, Purged
+from eft.sftp_temp.host_keys import fingerprints, sshfp_records
 from eft.storage.ports import KeyReport
 
 
@@ -126,6 +127,19 @@ def receipt_key(config: Config, wants_new: bool) -> None:
     published, known = act(config, work)
     lines = [f"{key.kid}  since {key.made_at:%Y-%m-%d %H:%M} UTC{_until(key)}" for key in known]
     show(published, "\n".join(lines))
+
+
+@keys.command("host-keys")
+@with_config
+def host_keys(config: Config) -> None:
+    """Show the SSH host keys: fingerprints as clients show them, and SSHFP records for the zone of a signed domain.
+
+    \b
+    Example:
+      eft keys host-keys --config /etc/eft/us.toml
+    """
+    prints, records = fingerprints(config.sftp.host_keys), sshfp_records(config.region.sftp_host, config.sftp.host_keys)
+    show({"fingerprints": prints, "sshfp": records}, "\n".join([*prints, "", *records]))
 
 
 async def _out_of_reach(running: Services) -> list[str]:

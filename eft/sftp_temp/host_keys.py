@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from eft.domain.errors import UnsafeSetting
 ED25519, RSA = "ssh_host_ed25519_key", "ssh_host_rsa_key"
 SIGNATURES = (b"ssh-ed25519", b"rsa-sha2-512", b"rsa-sha2-256")
 """SHA-1 signatures with the RSA key are not offered."""
+_SSHFP_ALGORITHMS = {"ssh-rsa": 1, "ssh-ed25519": 4}
+_SSHFP_SHA256 = 2
 
 
 def generate_host_keys(directory: Path) -> tuple[Path, ...]:
@@ -50,8 +53,11 @@ def _write_once(path: Path, text: bytes) -> None:
 
 
 def load(files: Sequence[Path]) -> list[asyncssh.SSHKeyPair]:
-    """The keys, with the signature algorithms that are offered. Raises UnsafeSetting where one cannot be read or may be read
-    by others."""
+    """The keys, with the signature algorithms that are offered. Of several keys of one type the first is shown to clients, and
+    the others are announced to them, so that a new key can take over from an old one.
+
+    Raises UnsafeSetting where one cannot be read or may be read by others.
+    """
     pairs: list[asyncssh.SSHKeyPair] = []
     for path in files:
         try:
@@ -72,3 +78,13 @@ def load(files: Sequence[Path]) -> list[asyncssh.SSHKeyPair]:
 def fingerprints(files: Sequence[Path]) -> list[str]:
     """`SHA256:…` of each, as clients show them."""
     return [asyncssh.read_private_key(str(path)).get_fingerprint("sha256") for path in files]
+
+
+def sshfp_records(host: str, files: Sequence[Path]) -> list[str]:
+    """A line of DNS zone text for each key, with the SHA-256 of its public half (RFC 4255, RFC 6594, RFC 7479)."""
+    keys = [asyncssh.read_private_key(str(path)) for path in files]
+    return [
+        f"{host.rstrip('.')}. IN SSHFP {_SSHFP_ALGORITHMS[key.get_algorithm()]} {_SSHFP_SHA256} "
+        f"{hashlib.sha256(key.public_data).hexdigest()}"
+        for key in keys
+    ]

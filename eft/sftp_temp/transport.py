@@ -51,6 +51,7 @@ async def listen(host: str, settings: SftpSettings, make_connection: Callable[[]
         reuse_port=settings.reuse_port,
         server_factory=make_connection,
         server_host_keys=host_keys.load(settings.host_keys),
+        send_server_host_keys=True,  # hostkeys-00@openssh.com: a new key is known before it is used
         server_version=VERSION,
         config=None,
         kex_algs=KEY_EXCHANGE,
