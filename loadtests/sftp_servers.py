@@ -23,7 +23,7 @@ import trustme
 from loadtests.servers import ROOT, _free_port, _serving, openssh
 
 CASE = "BENCH-1"
-SCOPES = ("cases:read", "cases:write", "attachments:read", "attachments:write", "accounts:read", "accounts:write")
+SCOPES = ("cases:read", "cases:write", "attachments:read", "attachments:write", "tokens:write", "accounts:read", "accounts:write")
 
 
 @dataclass

@@ -1,0 +1,183 @@
+"""The HTTPS servers that are measured: a gateway of eft made for the run, nginx, tusd, @tus/server and rustus.
+
+The peers are built from their registries once, below `var/peers`; one that cannot be built here is named as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+import os
+from pathlib import Path
+import shutil
+import subprocess
+
+import trustme
+
+from loadtests import sftp_servers
+from loadtests.servers import ROOT, _free_port, _serving
+
+PEERS = Path(__file__).parent / "peers"
+BUILT = ROOT / "var" / "peers"
+
+
+class Absent(Exception):
+    """The server cannot be had on this machine; the reason."""
+
+
+@dataclass
+class Target:
+    """One server. `url` is where files are sent, `mode` how: by tus or by PUT."""
+
+    name: str
+    pid: int
+    url: str
+    ca: Path
+    mode: str = "tus"
+    token_file: Path | None = None
+    directory: Path | None = None
+    gateway: sftp_servers.Gateway | None = field(default=None, repr=False)
+
+    def clear(self) -> None:
+        """Deletes what the last run left."""
+        if self.gateway is not None:
+            self.gateway.clear()
+        elif self.directory is not None:
+            subprocess.run(["find", str(self.directory), "-mindepth", "1", "-type", "f", "-delete"], check=True)
+
+
+@contextmanager
+def eft(directory: Path, workers: int = 1) -> Iterator[Target]:
+    """`eft serve`: it verifies, seals and makes durable what it takes."""
+    with sftp_servers.eft(directory, f"eft, {workers} workers" if workers > 1 else "eft", workers=workers) as started:
+        gateway = started.gateway
+        assert gateway is not None
+        token_file = directory / "upload-token"
+        token_file.touch(mode=0o600)
+        asked = gateway.call("POST", f"cases/{sftp_servers.CASE}/upload-tokens", {"ttl_s": 86400})
+        token_file.write_text(asked["token"])
+        url = f"https://localhost:{gateway.ports[0]}/files"
+        yield Target(started.name, started.pid, url, gateway.ca, token_file=token_file, gateway=gateway)
+
+
+@contextmanager
+def nginx(directory: Path) -> Iterator[Target]:
+    """Nginx with `dav` PUT, one worker."""
+    if shutil.which("nginx") is None:
+        raise Absent("nginx is not installed")
+    port, ca = _free_port(), _certificate(directory)
+    stored = directory / "stored"
+    for name in (stored, directory / "body", directory / "logs"):
+        name.mkdir(parents=True)
+        name.chmod(0o777)
+    (directory / "nginx.conf").write_text(
+        f"user root; worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log {directory}/logs/error.log;"
+        "events { worker_connections 4096; } http { access_log off; client_max_body_size 0; keepalive_requests 100000; "
+        f"client_body_temp_path {directory}/body; server {{ listen 127.0.0.1:{port} ssl backlog=4096; "
+        f"ssl_certificate {directory}/tls.pem; ssl_certificate_key {directory}/tls.key; ssl_protocols TLSv1.2 TLSv1.3; "
+        f"location / {{ root {stored}; dav_methods PUT DELETE; create_full_put_path on; }} }} }}"
+    )
+    with _serving(["nginx", "-c", str(directory / "nginx.conf"), "-p", str(directory)], port) as pid:
+        yield Target("nginx dav", pid, f"https://localhost:{port}/bench", ca, mode="put", directory=stored)
+
+
+@contextmanager
+def tusd(directory: Path) -> Iterator[Target]:
+    """Tusd with its file store."""
+    program = _built("tusd", "go", lambda to: _go(PEERS / "tusd", to, "github.com/tus/tusd/v2/cmd/tusd"))
+    port, ca = _free_port(), _certificate(directory)
+    stored = directory / "stored"
+    stored.mkdir()
+    words = [str(program), "-host", "127.0.0.1", "-port", str(port), "-upload-dir", str(stored), "-base-path", "/files/"]
+    words += ["-tls-certificate", f"{directory}/tls.pem", "-tls-key", f"{directory}/tls.key", "-tls-mode", "tls13"]
+    with _serving([*words, "-show-startup-logs=false", "-verbose=false"], port) as pid:
+        yield Target("tusd", pid, f"https://localhost:{port}/files/", ca, directory=stored)
+
+
+@contextmanager
+def tus_node(directory: Path) -> Iterator[Target]:
+    """@tus/server with its file store."""
+    if shutil.which("npm") is None:
+        raise Absent("npm is not installed")
+    home = BUILT / "tus-node"
+    if not (home / "node_modules").exists():
+        shutil.copytree(PEERS / "tus-node", home, dirs_exist_ok=True)
+        subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--no-package-lock"], cwd=home, check=True)
+    shutil.copy(PEERS / "tus-node" / "server.mjs", home)
+    port, ca = _free_port(), _certificate(directory)
+    stored = directory / "stored"
+    stored.mkdir()
+    words = ["node", str(home / "server.mjs"), str(port), str(stored), f"{directory}/tls.pem", f"{directory}/tls.key"]
+    with _serving(words, port) as pid:
+        yield Target("@tus/server", pid, f"https://localhost:{port}/files", ca, directory=stored)
+
+
+@contextmanager
+def rustus(directory: Path) -> Iterator[Target]:
+    """rustus, which speaks no TLS, behind nginx: their CPU is counted together."""
+    program = _built("rustus", "cargo", _cargo)
+    if shutil.which("nginx") is None:
+        raise Absent("nginx, which speaks TLS for it, is not installed")
+    port, behind, ca = _free_port(), _free_port(), _certificate(directory)
+    stored, info = directory / "stored", directory / "info"
+    for name in (stored, info, directory / "body", directory / "logs"):
+        name.mkdir(parents=True)
+        name.chmod(0o777)
+    (directory / "nginx.conf").write_text(
+        f"user root; worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log {directory}/logs/error.log;"
+        "events { worker_connections 4096; } http { access_log off; client_max_body_size 0; keepalive_requests 100000; "
+        f"upstream rustus {{ server 127.0.0.1:{behind}; keepalive 64; }} client_body_temp_path {directory}/body; "
+        f"server {{ listen 127.0.0.1:{port} ssl backlog=4096; ssl_certificate {directory}/tls.pem; "
+        f"ssl_certificate_key {directory}/tls.key; location / {{ proxy_pass http://rustus; proxy_http_version 1.1; "
+        'proxy_set_header Connection ""; proxy_request_buffering off; proxy_buffering off; } } }'
+    )
+    both = f"{program} --host 127.0.0.1 --port {behind} --url /files --data-dir {stored} --info-dir {info} --log-level ERROR & "
+    both += f"exec nginx -c {directory}/nginx.conf -p {directory}"
+    with _serving(["sh", "-c", both], port) as pid:
+        yield Target("rustus behind nginx", pid, f"https://localhost:{port}/files", ca, directory=stored)
+
+
+def _built(name: str, tool: str, build: object) -> Path:
+    program = BUILT / name
+    if not program.exists():
+        if shutil.which(tool) is None:
+            raise Absent(f"{tool} is not installed")
+        BUILT.mkdir(parents=True, exist_ok=True)
+        try:
+            build(program)  # type: ignore[operator]
+        except subprocess.CalledProcessError as failed:
+            raise Absent(f"it could not be built: {failed}") from None
+    return program
+
+
+def _go(module: Path, program: Path, package: str) -> None:
+    scratch = BUILT / f"{program.name}-source"
+    shutil.copytree(module, scratch, dirs_exist_ok=True)
+    environment = {**os.environ, "GOFLAGS": "-mod=mod"}
+    subprocess.run(["go", "build", "-o", str(program), package], cwd=scratch, check=True, env=environment)
+
+
+def _cargo(program: Path) -> None:
+    subprocess.run(["cargo", "install", "--quiet", "--root", str(BUILT / "cargo"), "rustus"], check=True)
+    shutil.copy(BUILT / "cargo" / "bin" / "rustus", program)
+
+
+def load_client() -> Path:
+    """The program that sends and fetches, built from loadtests/peers/tus-load."""
+    program = BUILT / "tus-load"
+    source = PEERS / "tus-load"
+    if not program.exists() or program.stat().st_mtime < (source / "main.go").stat().st_mtime:
+        BUILT.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["go", "build", "-o", str(program), "."], cwd=source, check=True)
+    return program
+
+
+def _certificate(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    (directory / "tls.pem").write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+    (directory / "tls.key").write_bytes(issued.private_key_pem.bytes())
+    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
+    return directory / "ca.pem"

@@ -1,0 +1,3 @@
+module eft/loadtests/tus-load
+
+go 1.24
