@@ -110,9 +110,20 @@ class Receiving:
                 await self._transfers.declare_sha256(upload_id, part.sha256, case_id=call.case_id)
             _check_fits(call.request, offset, reception.length)
             await self._receive(call.request, reception, check, part)
-            return await self._end_part(reception, part)
+            try:
+                return await self._end_part(reception, part)
+            except WriterDisplaced:
+                return await self._end_displaced(call.request, reception, check, part, offset)
         finally:
             await reception.release()
+
+    async def _end_displaced(self, request: Request, reception: Reception, check: PartCheck, part: Part, offset: int) -> Received:
+        """The answer to a part of which all came before another writer took over: of two writers one is told that it won.
+        Raises WriterDisplaced where it was not kept, or where the file ends with it, which whoever asks next publishes."""
+        end = offset + (request.content_length or 0)
+        if check or request.content_length is None or part.ends or end == reception.length or not await reception.kept(end):
+            raise WriterDisplaced
+        return Received(upload_id=reception.upload_id, offset=end, finished=False, expires_at=reception.expires_at)
 
     async def _receive(self, request: Request, reception: Reception, check: PartCheck, part: Part) -> None:
         """Takes the body in as it arrives. Raises what stops it: the peer going, being displaced, a length passed."""
@@ -121,14 +132,19 @@ class Receiving:
         watch = asyncio.get_running_loop().create_task(_interrupt_when_displaced(reception, request.body))
         request.body.limit = None if self.max_size is None else self.max_size - reception.offset
         told = reception.durable
+        taken = 0
         try:
             async for piece in request.body:
                 reception.offer(piece)
+                taken += len(piece)
                 if reception.full:
                     await reception.ready()
                 if part.progress is not None and reception.durable > told:
                     told = reception.durable
                     part.progress(told)
+        except WriterDisplaced:
+            if check or taken != request.content_length:
+                raise
         finally:
             watch.cancel()
         try:

@@ -128,6 +128,11 @@ class Holders:
         self._holds[hold.upload.id] = moved
         return moved
 
+    async def kept(self, hold: Hold, end: int) -> bool:
+        """Whether the bytes up to `end` are durable when nobody is taking the upload over any more."""
+        async with self._taking_lock(hold.upload.id):
+            return hold.safe >= end
+
     async def rest(self, hold: Hold) -> None:
         """Nobody adds to the upload for now: what came is committed, the hold lingers for the next request. One that added
         nothing to a finished or closed file was never there."""

@@ -105,6 +105,11 @@ class Reception:
         self._check()
         return await uncancelled(self._hold.commit())
 
+    async def kept(self, end: int) -> bool:
+        """Once displaced: whether the bytes up to `end`, all offered here and without a check, became durable all the same, so
+        that they may be acknowledged. Waits until whoever took over has committed them."""
+        return await uncancelled(self._holders.kept(self._hold, end))
+
     async def rollback(self) -> int:
         """Forgets what is not durable. Returns the durable offset."""
         self._check()
