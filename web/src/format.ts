@@ -29,11 +29,14 @@ export function percent(done: number, of: number): number {
   return of > 0 ? Math.floor((100 * done) / of) : 100;
 }
 
+// Made once: a list of hundreds of attachments is drawn while files are sent.
+const INSTANTS = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
 /** An instant (RFC 3339, UTC) in the reader's own place and manner. */
 export function instant(text: string): string {
   const date = new Date(text);
   if (Number.isNaN(date.getTime())) return text;
-  return date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  return INSTANTS.format(date);
 }
 
 /** Bytes as lower-case hexadecimal. */

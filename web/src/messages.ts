@@ -79,9 +79,9 @@ export function failureText(error: Error | DetailedError): string {
         return "This file is being sent from another window or computer at the same time. Go on in one of them only, then press Retry.";
       case 404:
       case 410:
-        return "The gateway no longer has what was sent of this file. Remove it from the list and pick it again.";
+        return "The gateway no longer has what was sent of this file. Pick it again.";
       case 422:
-        return "What arrived is not the file that was announced. Remove it from the list and pick it again.";
+        return "What arrived is not the file that was announced. Pick it again.";
     }
     const said = refused.code === "" ? "" : `${refused.message} ${refused.remedy}`.trim();
     return said || `The gateway refused this file (${refused.status}). Press Retry; if it fails again, tell support.`;
@@ -90,7 +90,7 @@ export function failureText(error: Error | DetailedError): string {
   if (["NotReadableError", "NotFoundError", "SecurityError"].includes(cause.name)) {
     return (
       "This file can no longer be read: it was changed, moved or locked since you picked it. " +
-      "Close what writes to it, remove it from the list and pick it again."
+      "Close what writes to it, and pick it again."
     );
   }
   return "Sending failed. Press Retry; if it fails again, reload the page and pick the file again: it goes on where it stopped.";
@@ -98,7 +98,7 @@ export function failureText(error: Error | DetailedError): string {
 
 export const MISMATCH =
   "What arrived is not what this computer reads now: the file was probably written to while it was sent, or only looked like the one whose " +
-  "upload was begun before. Make sure that nothing writes to it, remove it from the list above and pick it again; tell support which copy counts.";
+  "upload was begun before. Make sure that nothing writes to it, and pick it again; tell support which copy counts.";
 
 export const UNCOUNTED =
   "Received whole, each part checked. This browser could not count a digest of the whole file to compare.";

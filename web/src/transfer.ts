@@ -16,7 +16,7 @@ import { GatewayLink } from "./gateway_link";
 import HashingWorker from "./hashing.worker?worker";
 import { noticeOf } from "./messages";
 import { NoticeBanner } from "./notice";
-import { stateInPage, type UnfinishedUpload } from "./page_state";
+import { type PageState, stateInPage, type UnfinishedUpload } from "./page_state";
 import { StateWatch } from "./state_watch";
 import { lastPart, listedUnfinished } from "./unfinished";
 import { UnfinishedList } from "./unfinished_list";
@@ -42,6 +42,7 @@ function start(mount: HTMLElement): void {
     finished: () => watch.soon(),
   });
   let pickMessage = "";
+  let drawn: PageState | null = null;
 
   const pickAgain = async (upload: UnfinishedUpload, file: File) => {
     const isSame = file.size === upload.length && (await fingerprint(file).catch(() => null)) === upload.fingerprint;
@@ -86,7 +87,10 @@ function start(mount: HTMLElement): void {
       areas.unfinished,
     );
     render(h(VisitList, { rows: board.rows, now, isHeld: !link.state.open }), areas.visit);
-    render(h(AttachmentLists, { attachments: state.attachments, hasMore: state.more === true }), areas.attachments);
+    if (state !== drawn) {
+      render(h(AttachmentLists, { attachments: state.attachments, hasMore: state.more === true }), areas.attachments);
+      drawn = state;
+    }
     // Where nothing can be sent any more, nothing asks for files.
     areas.dashboard.hidden = state.case.status === "closed" && board.rows.length === 0;
     const { sent, size } = board.totals;
@@ -108,7 +112,7 @@ function start(mount: HTMLElement): void {
     disableThumbnailGenerator: true,
     proudlyDisplayPoweredByUppy: false,
     hideUploadButton: true,
-    showRemoveButtonAfterComplete: true,
+    hideProgressDetails: true,
     doneButtonHandler: null,
     disableInformer: true,
     locale: { strings: DASHBOARD_WORDS },

@@ -16,6 +16,8 @@ import { matchUnfinished } from "./unfinished";
 /** Files that are sent at the same time: enough to fill a line with a long way, few enough for an old computer. */
 export const CONCURRENT = 5;
 const FINGERPRINTS_AT_ONCE = 8;
+/** Files that are taken in one go. Uppy copies its whole list for each, so that thousands at once would stop the page for seconds. */
+const ADDED_AT_ONCE = 200;
 const META = ["filename", "relativePath", "filetype", "fingerprint"];
 
 export type PageFile = UppyFile<Meta, Body>;
@@ -56,6 +58,12 @@ export function setUpUploads(parts: Parts): Uploading {
       );
     },
   });
+  const addFiles = uppy.addFiles.bind(uppy);
+  uppy.addFiles = (files) => {
+    addFiles(files.slice(0, ADDED_AT_ONCE));
+    const rest = files.slice(ADDED_AT_ONCE);
+    if (rest.length > 0) setTimeout(() => uppy.addFiles(rest), 0);
+  };
   const stack = new ChecksummingStack({
     caseId: state.case.id,
     link,

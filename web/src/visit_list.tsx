@@ -37,7 +37,9 @@ interface Props {
 
 export function VisitList({ rows, now, isHeld }: Props) {
   if (rows.length === 0) return null;
-  const sorted = [...rows].reverse().sort((a, b) => ORDER[a.stage] - ORDER[b.stage]);
+  // What is to come in the order in which it will be sent; of what is done the latest first.
+  const done = rows.filter((row) => !isActive(row)).reverse();
+  const sorted = [...rows.filter(isActive), ...done].sort((a, b) => ORDER[a.stage] - ORDER[b.stage]);
   const shown = sorted.slice(0, SHOWN);
   const left = sorted.slice(SHOWN);
   return (
