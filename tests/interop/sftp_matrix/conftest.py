@@ -1,0 +1,19 @@
+"""One gateway for all clients of a file of tests, which settles soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import shutil
+
+import pytest
+
+from tests.fixtures.gateway import Gateway
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    made = Gateway(tmp_path_factory.mktemp("sftp") / "eft", settings="[uploads]\nsettle_s = 0.3\nsettle_suspicious_s = 0.5\n")
+    made.start()
+    yield made
+    made.stop()
+    shutil.rmtree(made.directory, ignore_errors=True)
