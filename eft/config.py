@@ -113,6 +113,21 @@ class SftpSettings(Section):
     listen: tuple[Address, ...] = Field(default=LOOPBACK, min_length=1, description="a list of IP addresses to listen on")
     port: RegionPort = Field(default=0, description="a TCP port")
     host_keys: tuple[LocalPath, ...] = Field(min_length=1, description="a list of files with the SSH host keys")
+    proxy_protocol_from: tuple[Network, ...] = Field(
+        default=(), description="a list of networks whose connections begin with the PROXY protocol"
+    )
+    connections: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
+        default=2000, description="a number of connections for each worker"
+    )
+    waiting_per_address: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
+        default=50, description="a number of connections from one address that have not signed in"
+    )
+    failures_per_address: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
+        default=30, description="a number of failed sign-ins"
+    )
+    failures_per_account: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
+        default=20, description="a number of failed sign-ins"
+    )
     packet_pieces: tuple[Literal["receive", "send", "channel", "gcm", "chacha", "hmac"], ...] = Field(
         default=("receive", "send", "channel", "gcm", "chacha", "hmac"),
         description="a list of parts of the faster packet layer, all of them unless one gives trouble",

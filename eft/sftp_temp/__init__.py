@@ -3,6 +3,7 @@
 ::
 
     transport   what asyncssh is told: algorithms, keys, time limits; the only place that listens
+    announcement  what a proxy says of a connection before SSH begins      limiter  failed sign-ins
     connection  one SSH connection: sign-in, its limits, its cut
     session     one SFTP channel: bytes to requests, replies to bytes, order and back-pressure
     operations  what each request does to the case's directory

@@ -14,6 +14,7 @@ from eft.domain.account import TemporaryAccount
 from eft.domain.actor import Actor
 from eft.domain.clock import Clock
 from eft.domain.errors import EftError, SignInRefused, WrongRegion
+from eft.sftp_temp.announcement import Announcement, announces
 from eft.sftp_temp.flow import Flow
 from eft.sftp_temp.limiter import AddressLimiter
 from eft.sftp_temp.operations import Operations
@@ -27,6 +28,9 @@ log = logging.getLogger("eft.sftp_temp")
 
 ENVIRONMENT_BYTES = 16 * 1024
 PROMPT = "Password: "
+LONGEST_NAME = 64
+LONGEST_DELAY = 8.0
+"""The answer to a failure takes longer with each one that is remembered of the address, up to so many times as long."""
 
 
 class Door(Protocol):
@@ -37,9 +41,13 @@ class Door(Protocol):
     clock: Clock
     settings: SftpSettings
     limiter: AddressLimiter
+    account_limiter: AddressLimiter
 
-    def arrived(self, connection: Connection) -> bool:
-        """Whether there is room for it."""
+    def arrived(self, connection: Connection) -> str:
+        """Why there is no room for it; nothing where there is."""
+
+    def may_explain(self) -> bool:
+        """Whether one more that is refused may be told why, which takes a moment."""
 
     def signed_in(self, connection: Connection) -> None: ...
     def left(self, connection: Connection) -> None: ...
@@ -73,10 +81,34 @@ class Connection(asyncssh.SSHServer):
         self._flow = Flow(conn, self._eased)
         steer(conn)
         attach(conn, self._settings.packet_pieces)
-        if not self._door.arrived(self):
-            log.warning("sftp.refused", extra={"reason": "too many connections"})
+        if announces(self.address, self._settings.proxy_protocol_from):
+            Announcement(self._flow.transport, self._announced, self._unannounced)
+        elif refusal := self._no_room():
+            if self._door.may_explain():
+                self._flow.refuse(refusal)
+            else:
+                conn.abort()
+
+    def _no_room(self) -> str:
+        refusal = self._door.arrived(self)
+        if refusal:
+            log.warning("sftp.refused", extra={"reason": refusal, "address": self.address})
             self._ending = True
-            conn.abort()
+        return refusal
+
+    def _announced(self, client: str | None) -> bool:
+        """A proxy has said whose connection this is. eft's version line is out by now, so a refusal is SSH's own."""
+        self.address = client or self.address
+        refusal = self._no_room()
+        if refusal:
+            self.disconnect(refusal)
+        return not refusal
+
+    def _unannounced(self) -> None:
+        log.warning("sftp.refused", extra={"reason": "no PROXY header", "address": self.address})
+        self._ending = True
+        if self._ssh is not None:
+            self._ssh.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ending = True
@@ -148,14 +180,18 @@ class Connection(asyncssh.SSHServer):
         if self._ending or self._attempts > self._settings.attempts_per_connection:
             self.disconnect("Too many attempts to sign in.")
             return False
-        limiter = self._door.limiter
-        blocked = limiter.blocked(self.address)
-        limiter.failed(self.address)
+        by_address, by_account, name = self._door.limiter, self._door.account_limiter, username[:LONGEST_NAME]
+        before = by_address.count(self.address)
+        # Who guesses at an account from many addresses does not lock its owner out: an address without failures has its try.
+        blocked = by_address.blocked(self.address) or (by_account.blocked(name) and before > 0)
+        by_address.failed(self.address)
+        by_account.failed(name)
         if not blocked and (account := await self._authenticate(username, password)) is not None:
-            limiter.forgive(self.address)
+            by_address.forgive(self.address)
+            by_account.forgive(name)
             self.account = account
             return True
-        await asyncio.sleep(self._settings.failed_attempt_delay_s)
+        await asyncio.sleep(self._settings.failed_attempt_delay_s * min(1 + before, LONGEST_DELAY))
         if self._attempts >= self._settings.attempts_per_connection:
             self.disconnect("Too many attempts to sign in.")
         return False

@@ -15,6 +15,7 @@ from eft.domain.clock import Clock
 from eft.domain.errors import Busy
 from eft.sftp_temp import connection, transport
 from eft.sftp_temp.connection import Connection
+from eft.sftp_temp.flow import LINGER_S
 from eft.sftp_temp.limiter import AddressLimiter
 from eft.sftp_temp.ports import Accounts, Directory
 from eft.sftp_temp.settings import SftpSettings
@@ -23,6 +24,7 @@ log = logging.getLogger("eft.sftp_temp")
 
 _ABSENT_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
+EXPLAINED_AT_ONCE = 100
 LEAVE_S = 10.0
 """Seconds that `stop` waits for what was received to be kept."""
 
@@ -38,9 +40,13 @@ class SftpDoor:
         self.limiter = AddressLimiter(
             clock, limit=settings.failed_attempts_per_address, forgotten_after_s=settings.failed_attempt_forgotten_after_s
         )
+        self.account_limiter = AddressLimiter(
+            clock, limit=settings.failed_attempts_per_account, forgotten_after_s=settings.failed_attempt_forgotten_after_s
+        )
         self._acceptors: list[asyncssh.SSHAcceptor] = []
         self._connections: set[Connection] = set()
         self._signed_in: set[Connection] = set()
+        self._explaining = 0
         self._waiting_by_address: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -92,17 +98,29 @@ class SftpDoor:
 
     # What connections ask
 
-    def arrived(self, new: Connection) -> bool:
-        """Whether there is room: for connections in all, for those not signed in yet, and for those of one address."""
+    def arrived(self, new: Connection) -> str:
+        """Why there is no room: for connections in all, for those not signed in yet, or for those of one address."""
         self._connections.add(new)
         waiting = len(self._connections) - len(self._signed_in)
         self._waiting_by_address[new.address] += 1
-        return (
-            len(self._connections) <= self.settings.connections
-            and waiting <= self.settings.unauthenticated
-            and self._waiting_by_address[new.address] <= self.settings.unauthenticated_per_address
-            and not self.limiter.blocked(new.address)
-        )
+        if self.limiter.blocked(new.address):
+            return "Too many failed sign-ins from your address. Try again in a minute."
+        if self._waiting_by_address[new.address] > self.settings.unauthenticated_per_address:
+            return "Too many connections from your address that have not signed in. Try again in a minute."
+        if len(self._connections) > self.settings.connections or waiting > self.settings.unauthenticated:
+            return "Too many connections. Try again in a minute."
+        return ""
+
+    def may_explain(self) -> bool:
+        """At most 100 connections are kept for the second that it takes."""
+        if self._explaining >= EXPLAINED_AT_ONCE:
+            return False
+        self._explaining += 1
+        asyncio.get_running_loop().call_later(LINGER_S, self._explained)
+        return True
+
+    def _explained(self) -> None:
+        self._explaining -= 1
 
     def signed_in(self, live: Connection) -> None:
         """It counts as a customer's from now on."""

@@ -45,6 +45,17 @@ class Flow:
             self._transport.resume_reading()
         asyncio.get_running_loop().call_soon(self._eased)
 
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The one that the connection had when it was made."""
+        return self._transport
+
+    def refuse(self, line: str) -> None:
+        """Ends a connection before SSH has begun, with a line that clients show (RFC 4253 §4.2)."""
+        self.prepare_last_words()
+        vars(self._connection)["_transport"].write(line.encode() + b"\r\n")
+        self._connection.abort()
+
     def prepare_last_words(self) -> None:
         """What asyncssh writes from now on is what it has to say at the end: it is sent in one piece, before the connection ends,
         and the client has a moment to read it."""

@@ -1,4 +1,4 @@
-"""Failed sign-ins, counted by address. In memory, for one worker; each forgets by itself."""
+"""Failed sign-ins, counted by address and by user name. In memory, for one worker; each forgets by itself."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ ADDRESSES = 10_000
 
 
 class AddressLimiter:
-    """A leaking count for each address: one failure is forgotten every `forgotten_after_s` seconds, and while `limit` are
-    remembered the address is blocked. An IPv6 network of 64 bits counts as one address, since one customer has all of it.
+    """A leaking count for each address, or for whatever else is counted by: one failure is forgotten every `forgotten_after_s`
+    seconds, and while `limit` are remembered the address is blocked. An IPv6 network of 64 bits counts as one address, since one
+    customer has all of it.
 
     Remembers at most 10,000 addresses; past that, the ones that were quiet longest are forgotten first.
     """
@@ -26,6 +27,10 @@ class AddressLimiter:
     def blocked(self, address: str) -> bool:
         """Whether nothing from there is looked at for now."""
         return self._count(_network(address)) > self._limit - 1
+
+    def count(self, address: str) -> float:
+        """How many failures are remembered by now."""
+        return self._count(_network(address))
 
     def failed(self, address: str) -> None:
         """Remembers one failure."""

@@ -13,13 +13,14 @@ class SftpSettings:
     """Settings of one gateway's SFTP door. Names end in their unit; what has none is a count.
 
     `settle_suspicious_s` is the quarantine of a file that ends where a cut OpenSSH `put` would leave it. `packet_pieces` are the
-    parts of packet_layer.py that are on.
+    parts of packet_layer.py that are on. Connections from the networks `proxy_protocol_from` begin with a PROXY header.
     """
 
     host_keys: tuple[Path, ...]
     hosts: tuple[str, ...] = ("127.0.0.1",)
     port: int = 0
     reuse_port: bool = False
+    proxy_protocol_from: tuple[str, ...] = ()
 
     settle_s: float = 5.0
     settle_suspicious_s: float = 600.0
@@ -36,6 +37,7 @@ class SftpSettings:
     attempts_per_connection: int = 6
     failed_attempt_delay_s: float = 1.0
     failed_attempts_per_address: int = 30
+    failed_attempts_per_account: int = 20
     failed_attempt_forgotten_after_s: float = 10.0
     channels_per_connection: int = 4
     handles_per_session: int = 64
