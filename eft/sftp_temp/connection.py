@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 import logging
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ log = logging.getLogger("eft.sftp_temp")
 
 ENVIRONMENT_BYTES = 16 * 1024
 PROMPT = "Password: "
+LAST_HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 LONGEST_NAME = 64
 LONGEST_DELAY = 8.0
 """The answer to a failure takes longer with each one that is remembered of the address, up to so many times as long."""
@@ -190,11 +191,20 @@ class Connection(asyncssh.SSHServer):
             by_address.forgive(self.address)
             by_account.forgive(name)
             self.account = account
+            self._warn_of_the_end(account)
             return True
         await asyncio.sleep(self._settings.failed_attempt_delay_s * min(1 + before, LONGEST_DELAY))
         if self._attempts >= self._settings.attempts_per_connection:
             self.disconnect("Too many attempts to sign in.")
         return False
+
+    def _warn_of_the_end(self, account: TemporaryAccount) -> None:
+        left = account.expires_at - self._door.clock.now()
+        if left < LAST_HOUR and self._ssh is not None:
+            self._ssh.send_auth_banner(
+                f"This temporary account expires at {account.expires_at:%Y-%m-%d %H:%M:%S} UTC, in {left // MINUTE} minutes.\r\n"
+                "What is unfinished then is kept; ask support for a new account and resume.\r\n"
+            )
 
     async def _authenticate(self, username: str, password: str) -> TemporaryAccount | None:
         try:
