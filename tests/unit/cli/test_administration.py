@@ -188,3 +188,9 @@ def test_every_command_has_help_with_an_example_and_answers_in_json(command: tup
     assert shown.exit_code == 0
     assert f"eft {' '.join(command)}" in shown.output.split("Example")[1]
     assert "--json" in shown.output
+
+
+def test_host_keys_are_printed_as_clients_and_dns_show_them(eft: Eft) -> None:
+    told = answer(eft("keys", "host-keys", "--json"))
+    assert [line[:7] for line in told["fingerprints"]] == ["SHA256:", "SHA256:"]
+    assert [line.split()[1:5] for line in told["sshfp"]] == [["IN", "SSHFP", "4", "2"], ["IN", "SSHFP", "1", "2"]]
