@@ -35,6 +35,9 @@ _TYPES: Final = {
     ".woff2": "font/woff2",
 }
 _ENTRY: Final = "src/transfer.ts"
+_WORKER: Final = ".worker-"
+_WORKER_POLICY: Final = ("Content-Security-Policy", "default-src 'none'; script-src 'wasm-unsafe-eval'")
+"""A worker goes by the policy that its own file came with: it may run WebAssembly, which the page may not, and load nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Files:
             ("X-Content-Type-Options", "nosniff"),
             ("Cross-Origin-Resource-Policy", "same-origin"),
         )
-        return Response(200, headers, content)
+        return Response(200, (*headers, _WORKER_POLICY) if _WORKER in name else headers, content)
 
     def _read(self, name: str) -> bytes:
         """Raises NotFound; a link out of the directory leads nowhere."""

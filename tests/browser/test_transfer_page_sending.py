@@ -37,6 +37,8 @@ DAMAGE_ONE_PART = """
 })();
 """
 
+COMPILE_NOTHING = "() => WebAssembly.compile(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])).then(() => true, () => false)"
+
 
 @pytest.fixture
 def case(us: Gateway) -> str:
@@ -310,6 +312,8 @@ def test_the_page_breaks_no_policy_of_its_own(
     pick(page, dense(tmp_path / "core.dump", 1, PART + MIB).path)
     verified(page, "core.dump")
     assert complaints.heard == []
+    assert page.workers[0].evaluate(COMPILE_NOTHING), "digests are counted in WebAssembly"
+    assert not page.evaluate(COMPILE_NOTHING), "which the page itself may not run"
 
 
 def test_nothing_is_kept_in_the_browser(us: Gateway, case: str, window: Page, tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
  * it was not given: what an earlier visit had sent, and parts that came faster than it could count them.
  */
 
-import { sha256 } from "@noble/hashes/sha2.js";
-import { hex } from "./format";
+import { newSha256, type Sha256 } from "./sha256";
 
 export type ToWorker =
   | { kind: "begin"; id: string; file: Blob }
@@ -20,30 +19,32 @@ export type FromWorker =
 const READ_BYTES = 8 * 1024 * 1024;
 
 class Counting {
-  readonly #hash = sha256.create();
   #position = 0;
 
-  constructor(private readonly file: Blob) {}
+  constructor(
+    private readonly file: Blob,
+    private readonly hash: Sha256,
+  ) {}
 
   /** Counts the part; what lies before it and was not counted yet is read. */
   async part(offset: number, body: ArrayBuffer): Promise<void> {
     if (offset < this.#position) return;
     await this.readTo(offset);
-    this.#hash.update(new Uint8Array(body));
+    this.hash.update(new Uint8Array(body));
     this.#position += body.byteLength;
   }
 
   async readTo(stop: number): Promise<void> {
     while (this.#position < stop) {
       const piece = this.file.slice(this.#position, Math.min(stop, this.#position + READ_BYTES));
-      this.#hash.update(new Uint8Array(await piece.arrayBuffer()));
+      this.hash.update(new Uint8Array(await piece.arrayBuffer()));
       this.#position += piece.size;
     }
   }
 
   async digest(): Promise<string> {
     await this.readTo(this.file.size);
-    return hex(this.#hash.digest());
+    return this.hash.digest();
   }
 }
 
@@ -56,7 +57,7 @@ async function obey(order: ToWorker): Promise<void> {
   const { id } = order;
   const counting = counts.get(id);
   try {
-    if (order.kind === "begin") counts.set(id, new Counting(order.file));
+    if (order.kind === "begin") counts.set(id, new Counting(order.file, await newSha256()));
     else if (order.kind === "drop") counts.delete(id);
     else if (order.kind === "part") await counting?.part(order.offset, order.body);
     else if (counting !== undefined) {

@@ -72,6 +72,17 @@ def test_nothing_else_is_given_out(serve: Serve, built: Path, path: str) -> None
     assert b"secret" not in answer.body
 
 
+def test_only_a_worker_may_run_webassembly(serve: Serve, built: Path) -> None:
+    (built / "hashing.worker-Cl4rXvG9.js").write_text("hash")
+    server = serve(Files(ASSETS, built))
+    policies = {
+        name: server.ask(f"GET /assets/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n").headers["content-security-policy"]
+        for name in ("hashing.worker-Cl4rXvG9.js", "plain.js")
+    }
+    assert "'wasm-unsafe-eval'" in policies["hashing.worker-Cl4rXvG9.js"]
+    assert "wasm" not in policies["plain.js"]
+
+
 def test_the_manifest_names_the_entry_and_the_styles_of_what_it_imports(tmp_path: Path) -> None:
     assert read_build(tmp_path) == Build()
     (tmp_path / ".vite").mkdir()
