@@ -37,7 +37,7 @@ $(STAMP): locks/dev.txt pyproject.toml
 # The page works without its script, by a plain form: a machine without npm still gets a gateway, though not in CI.
 .PHONY: web
 web: ## Build the Transfer Files page from web/ (needs Node.js with npm)
-	@if command -v npm >/dev/null && $(MAKE) --no-print-directory $(WEB_BUILT); then exit 0; fi; \
+	@if command -v npm >/dev/null && $(MAKE) --silent --no-print-directory $(WEB_BUILT); then exit 0; fi; \
 	printf '%s\n' "" "  THE TRANSFER FILES PAGE IS NOT BUILT: npm is missing, or failed as said above. Until it is built, the page has" \
 	    "  a plain upload form alone, which cannot resume. Install Node.js 20.19 or later with npm; then: make web" "" >&2; \
 	test -z "$${CI:-}"
