@@ -1,4 +1,4 @@
-"""A portal, two gateways and Debian's Chromium, driven by Playwright: one of each for all tests."""
+"""A portal, two gateways and Debian's Chromium, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ def us(portal: Portal) -> Gateway:
     return gateway
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Not for longer than a module: while Playwright runs, no test of this process can have an event loop of its own."""
     path = find_program("chromium")
     assert path is not None, "declare chromium with @pytest.mark.needs"
     with sync_playwright() as playwright:

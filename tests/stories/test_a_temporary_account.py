@@ -47,8 +47,9 @@ def test_put_get_ls_mkdir_rename_and_rm(gateway: Gateway, case: str, tmp_path: P
     assert (tmp_path / "core-back").read_bytes() == core.path.read_bytes()
     assert (tmp_path / "core-back").stat().st_mtime == int(core.path.stat().st_mtime)
     assert (tmp_path / "log-back").read_bytes() == log.path.read_bytes()
-    found = published(gateway, case, "core", "logs/old/renamed")
-    assert set(found) == {"core", "logs/old/renamed"}
+    # What was closed and removed is out of the customer's sight, and stays with the case until its purge.
+    found = published(gateway, case, "core", "logs/old/renamed", "mistake")
+    assert set(found) == {"core", "logs/old/renamed", "mistake"}
     assert (found["core"]["sha256"], found["core"]["source"], found["core"]["completeness"]) == (core.sha256, "sftp", "closed")
     # The account goes on after a kill of the gateway, and so does what was put.
     gateway.kill()

@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(true: Callable[[], Any], seconds: float = 15) -> Any:
+def wait_until(true: Callable[[], Any], seconds: float = 45) -> Any:
     until = time.monotonic() + seconds
     while True:
         with contextlib.suppress(OSError, ValueError):
