@@ -7,7 +7,7 @@ from pathlib import Path
 import re
 import secrets
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, FileChooser, Page, expect
 import pytest
 
 from tests.browser.people import Complaints, Person, pick, transfer_url, verified
@@ -121,11 +121,17 @@ def test_the_keyboard_alone_uploads_and_downloads(us: Gateway, customer: Person,
     us.call("POST", f"cases/{case}/attachments?name=fix.zip", b"the fix")
     window = open_window(customer, us, case)
     file = dense(tmp_path / "core.dump", 8, 3 * MIB)
+    # Listened for well before the key is pressed: whoever begins to listen with it may be too late.
+    choosers: list[FileChooser] = []
+    window.on("filechooser", lambda chooser: choosers.append(chooser))
     window.keyboard.press("Tab")
     tab_to(window, "choose files")
-    with window.expect_file_chooser() as chooser:
-        window.keyboard.press("Enter")
-    chooser.value.set_files(file.path)
+    window.keyboard.press("Enter")
+    for _ in range(100):
+        if choosers:
+            break
+        window.wait_for_timeout(100)
+    choosers[0].set_files(file.path)
     assert verified(window, "core.dump") == file.sha256
     expect(window.locator("[aria-live=polite].eft-area")).to_contain_text("core.dump arrived and verified.")
     tab_to(window, "fix.zip")
