@@ -51,7 +51,7 @@ def test_from_the_button_to_the_purge_with_a_file_beyond_a_gigabyte(
 ) -> None:
     files = [
         sparse(tmp_path / "core.4211.dump", 1200 * MIB + 11),
-        dense(tmp_path / "agent trace.pcapng", 2, 300 * MIB),
+        dense(tmp_path / "agent trace.pcapng", 2, 200 * MIB),
         dense(tmp_path / "gateway.log", 3, 64 * MIB + 1),
     ]
     tell_the_story(installation, new_context, tmp_path, files)
