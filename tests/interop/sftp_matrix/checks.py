@@ -100,6 +100,8 @@ def overwriting(world: World) -> None:
     first, second = world.file("first", 100_001), world.file("second", 90_001, seed=2)
     os.utime(first, (LONG_AGO, LONG_AGO))
     world.client.put(first, "/a")
+    # scp does not truncate: until the first has settled nobody can tell its second from a resume.
+    world.arrived(("/a", first))
     world.client.overwrite(second, "/a")
     found = world.arrived(("/a", second))
     assert [item["size"] for item in found if item["name"] == "a"] == [90_001, 100_001]
