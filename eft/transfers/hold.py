@@ -13,8 +13,8 @@ or we see the taker.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 import logging
@@ -26,7 +26,7 @@ from eft.domain.errors import ChecksumMismatch, EftError, LengthExceeded, Storag
 from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.ports import SegmentId, SegmentWriter
 from eft.transfers.hold_rows import add_segment, check_fence, record_end
-from eft.transfers.intent import BATCH, FULL, Allowance, Intent, join_small
+from eft.transfers.intent import BATCH, FULL, Allowance, Intent, first_batch, join_small
 from eft.transfers.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -155,27 +155,20 @@ class Hold:
         if self.failure is not None:
             raise self.failure
 
-    async def commit(self, *, fenced: bool = True) -> int:
-        """Everything offered is durable, and still ours. Returns the durable offset. Without `fenced` the caller's own
-        transaction looks at the epoch afterwards.
+    async def commit(self, still: Callable[[], None] | None = None) -> int:
+        """Everything offered is durable, and still ours. Returns the durable offset. `still` is called when the turn has come,
+        and raises where it is not wanted any more: then nothing was done.
 
         Raises ChecksumMismatch, and then the part is gone and the offset where it was; WriterDisplaced, CaseClosed,
         UploadExpired, StorageFull, StorageFailed.
         """
-        async with self._lane:
-            if self.failure is not None:
-                raise self.failure
-            try:
-                await self._flush()
-                await self._verify_part()
-                await self._make_durable(fenced=fenced)
-            except EftError as error:
-                self._fail(error)
-                raise
-            except Exception:  # a bug: nobody goes on with what it left
-                self._fail(StorageFailed())
-                raise
+        async with self.alone(still):
+            await self._commit(fenced=True)
         return self.safe
+
+    async def commit_unfenced(self) -> None:
+        """The same while `alone`, for who looks at the epoch in a transaction of his own before he lets others in."""
+        await self._commit(fenced=False)
 
     async def rollback(self) -> int:
         """Everything past the durable offset is forgotten. Returns the durable offset."""
@@ -184,9 +177,11 @@ class Hold:
         return self.safe
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """Nothing moves meanwhile: no batch, no commit on time."""
+    async def alone(self, still: Callable[[], None] | None = None) -> AsyncIterator[None]:
+        """Nothing moves meanwhile: no batch, no commit on time, no rollback, no closing. `still`: as for `commit`."""
         async with self._lane:
+            if still is not None:
+                still()
             yield
 
     def content_in_memory(self) -> bytes:
@@ -234,18 +229,22 @@ class Hold:
 
     # In the lane.
 
+    async def _commit(self, *, fenced: bool) -> None:
+        if self.failure is not None:
+            raise self.failure
+        with self._failing():
+            await self._flush()
+            await self._verify_part()
+            await self._make_durable(fenced=fenced)
+
     async def _drain(self) -> None:
         try:
-            async with self._lane:
-                while self._pending_bytes >= BATCH and self.failure is None:
-                    await self._store_batch()
-                    if self._check is None and self._commit_is_due():
-                        await self._make_durable()
-        except EftError as error:
-            self._fail(error)
-        except Exception:  # a bug: who waits for room must not wait for ever
-            self._fail(StorageFailed())
-            raise
+            with suppress(EftError), self._failing():
+                async with self._lane:
+                    while self._pending_bytes >= BATCH and self.failure is None:
+                        await self._store_batch()
+                        if self._check is None and self._commit_is_due():
+                            await self._make_durable()
         finally:
             self._drainer = None
             if self._pending and self.failure is None and self._timer is None:
@@ -265,15 +264,11 @@ class Hold:
 
     async def _commit_on_time(self) -> None:
         try:
-            async with self._lane:
-                if self._check is None and self.failure is None:
-                    await self._flush()
-                    await self._make_durable()
-        except EftError as error:
-            self._fail(error)
-        except Exception:  # as in `_drain`
-            self._fail(StorageFailed())
-            raise
+            with suppress(EftError), self._failing():
+                async with self._lane:
+                    if self._check is None and self.failure is None:
+                        await self._flush()
+                        await self._make_durable()
         finally:
             self._drainer = None
             if self._pending_bytes >= BATCH and self.failure is None:
@@ -288,7 +283,8 @@ class Hold:
             raise self.failure
         if self._writer is None:
             await self._open_segment()
-        parts, taken = self._next_batch()
+        parts, self._pending = first_batch(self._pending, self._pending_bytes)
+        taken = sum(map(len, parts))
         self._pending_bytes -= taken
         self._moving = taken
         if self._pending_bytes < FULL:
@@ -297,17 +293,6 @@ class Hold:
             await self._r.run(self._store, parts)
         finally:
             self._moving = 0
-
-    def _next_batch(self) -> tuple[list[bytes | memoryview], int]:
-        if self._pending_bytes <= 2 * BATCH:
-            parts, self._pending = self._pending, []
-            return parts, self._pending_bytes
-        count = taken = 0
-        while taken < BATCH:
-            taken += len(self._pending[count])
-            count += 1
-        parts, self._pending = self._pending[:count], self._pending[count:]
-        return parts, taken
 
     def _store(self, parts: list[bytes | memoryview]) -> None:
         assert self._writer is not None
@@ -380,6 +365,18 @@ class Hold:
         await self._r.database.write(
             lambda conn: record_end(conn, self._r, self.upload, self.segment, self.durable, self.durable_at)
         )
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """What goes wrong ends the hold. Also a bug: nobody goes on with what it left, and who waits for room hears of it."""
+        try:
+            yield
+        except EftError as error:
+            self._fail(error)
+            raise
+        except Exception:
+            self._fail(StorageFailed())
+            raise
 
     def _fail(self, error: EftError) -> None:
         if not isinstance(error, ChecksumMismatch):

@@ -85,3 +85,14 @@ class Allowance:
         """Raises CaseFull where this upload may not have so many bytes."""
         if self.others + size > self.quota:
             raise CaseFull(self.quota, self.others)
+
+
+def first_batch(parts: list[bytes | memoryview], total: int) -> tuple[list[bytes | memoryview], list[bytes | memoryview]]:
+    """The parts to store next, of `total` bytes together, and those that wait: all at once while that is at most two batches."""
+    if total <= 2 * BATCH:
+        return parts, []
+    count = taken = 0
+    while taken < BATCH:
+        taken += len(parts[count])
+        count += 1
+    return parts[:count], parts[count:]

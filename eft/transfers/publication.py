@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 import hashlib
@@ -34,22 +35,29 @@ class Publication:
         self._sidecars = Sidecars(resources)
         self._reading: dict[str, asyncio.Future[Attachment | None]] = {}
 
-    async def finish(self, hold: Hold, completeness: Completeness) -> Attachment | None:
+    async def finish(self, hold: Hold, completeness: Completeness, still: Callable[[], None] | None = None) -> Attachment | None:
         """The whole file, durable when this returns, and published; None where its digest has to be read back first and that
         takes longer than somebody waits for an answer: then it is published later.
 
-        Raises DigestMismatch: the upload is refused, its bytes are kept until it expires. And what a commit raises.
+        From the last commit to the end of the transaction the hold is alone: a taker who came between them would roll back what
+        is being published. Raises DigestMismatch: the upload is refused, its bytes are kept until it expires. And what a commit
+        raises.
         """
-        async with hold.alone():
+        async with hold.alone(still):
             content = self._small_content(hold)
             if content is not None:
                 sha256 = hashlib.sha256(content).hexdigest()
                 if hold.upload.declared_sha256 in (None, sha256):
                     return await self._publish_small(hold, content, sha256, completeness)
-        await hold.commit(fenced=False)
-        if hold.digest is None:
-            return await self._seal(hold)
-        sha256 = hold.digest.hexdigest()
+            await hold.commit_unfenced()
+            if hold.digest is not None:
+                return await self._publish_large(hold, hold.digest.hexdigest(), completeness)
+            await self._seal(hold)
+        reading = self.read_back(hold.upload.id)
+        done, _ = await asyncio.wait({reading}, timeout=self._r.settings.digest_wait_s)
+        return reading.result() if done else None
+
+    async def _publish_large(self, hold: Hold, sha256: str, completeness: Completeness) -> Attachment:
         if hold.upload.declared_sha256 not in (None, sha256):
             await self._refuse(hold, sha256)
         now = self._r.clock.now()
@@ -64,7 +72,7 @@ class Publication:
         self._announce(attachment)
         return attachment
 
-    async def _seal(self, hold: Hold) -> Attachment | None:
+    async def _seal(self, hold: Hold) -> None:
         """Whole and durable, without a digest: `sealed` until it has been read back."""
 
         def work(conn: Connection) -> None:
@@ -74,9 +82,6 @@ class Publication:
 
         await self._r.database.write(work)
         hold.mark_ended()
-        reading = self.read_back(hold.upload.id)
-        done, _ = await asyncio.wait({reading}, timeout=self._r.settings.digest_wait_s)
-        return reading.result() if done else None
 
     def read_back(self, upload_id: str) -> asyncio.Future[Attachment | None]:
         """The reading of a sealed upload's digest and its publication, which begins now unless it is under way here."""
@@ -122,17 +127,17 @@ class Publication:
             self._announce(attachment)
         return attachment
 
-    async def settle(self, hold: Hold, seconds: float | None) -> None:
+    async def settle(self, hold: Hold, seconds: float | None, still: Callable[[], None] | None = None) -> None:
         """A client has closed its file: durable when this returns, published after `seconds` without a change; with None
-        it waits for its rename. Raises what a commit raises."""
+        it waits for its rename. The hold is alone as in `finish`. Raises what a commit raises."""
         settles_at = None if seconds is None else self._r.clock.now() + timedelta(seconds=seconds)
-        async with hold.alone():
+        async with hold.alone(still):
             content = self._small_content(hold)
             if content is not None:
                 await self._record_settling(hold, content, hashlib.sha256(content).hexdigest(), settles_at)
                 return
-        await hold.commit(fenced=False)
-        await self._record_settling(hold, None, hold.digest.hexdigest() if hold.digest is not None else None, settles_at)
+            await hold.commit_unfenced()
+            await self._record_settling(hold, None, hold.digest.hexdigest() if hold.digest is not None else None, settles_at)
 
     async def _record_settling(self, hold: Hold, content: bytes | None, sha256: str | None, settles_at: datetime | None) -> None:
         """`content`: all of a small file, which goes into its row."""
@@ -229,6 +234,8 @@ class Publication:
                 segments = (*segments, replace(hold.segment, end=hold.offset))
         else:
             row = replace(mine, epoch=1)
+        if state in (UploadState.PUBLISHED, UploadState.SEALED):
+            check_whole(row.length, hold.size)
         row = replace(
             row,
             state=state,
@@ -328,3 +335,10 @@ class Publication:
 def _with_case(conn: Connection, upload_id: str) -> tuple[Upload | None, Case | None]:
     upload = uploads.get(conn, upload_id)
     return upload, cases.get(conn, upload.case_id) if upload is not None else None
+
+
+def check_whole(length: int | None, size: int) -> None:
+    """The last look, whatever came before: a file is published at its whole length. Raises WriterDisplaced: somebody has taken
+    bytes back."""
+    if length not in (None, size):
+        raise WriterDisplaced

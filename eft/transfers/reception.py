@@ -103,7 +103,7 @@ class Reception:
         StorageFull, StorageFailed.
         """
         self._check()
-        return await uncancelled(self._hold.commit())
+        return await uncancelled(self._hold.commit(self._check))
 
     async def kept(self, end: int) -> bool:
         """Once displaced: whether the bytes up to `end`, all offered here and without a check, became durable all the same, so
@@ -126,11 +126,11 @@ class Reception:
     async def _finish(self, completeness: Completeness) -> Attachment | None:
         if self.is_part:
             await self._hold.store_row()
-            await self._hold.commit()
+            await self._hold.commit(self._check)
             await self._holders.drop(self._hold)
             return None
         try:
-            attachment = await self._holders.publication.finish(self._hold, completeness)
+            attachment = await self._holders.publication.finish(self._hold, completeness, self._check)
         except DigestMismatch:
             await self._holders.drop(self._hold)
             raise
@@ -151,11 +151,11 @@ class Reception:
             await (self._finish(Completeness.DECLARED) if self.offset == self.length else self._pause())
             return
         if self._hold.is_stored or self._hold.offset == 0 or not self._hold.is_untouched:
-            await self._holders.publication.settle(self._hold, seconds)
+            await self._holders.publication.settle(self._hold, seconds, self._check)
         await self._holders.drop(self._hold)
 
     async def _pause(self) -> None:
-        await self._hold.commit()
+        await self._hold.commit(self._check)
         await self._holders.rest(self._hold)
 
     async def release(self) -> None:

@@ -269,6 +269,13 @@ def end(child: Child, told: Told) -> None:
     os.close(child.pipe)
 
 
+def difference(read: bytes, whole: bytes) -> str:
+    """Where two contents part, and where they meet again."""
+    differing = [at for at in range(min(len(read), len(whole))) if read[at] != whole[at]]
+    where = f"bytes {differing[0]} to {differing[-1]}, {len(differing)} of them" if differing else "none of the common bytes"
+    return f"{len(read)} bytes for {len(whole)}, {where} differ"
+
+
 async def all_that_was_told_is_so(directory: Path, told: Told) -> None:
     async with gateway(directory) as (transfers, _):
         for upload_id, offset in told.offsets.items():
@@ -291,7 +298,7 @@ async def all_that_was_told_is_so(directory: Path, told: Told) -> None:
                 whole = content(attachment.name, size_of(attachment.name))
                 read = b"".join([piece async for piece in transfers.read(attachment, 0, attachment.size)])
                 assert attachment.state is AttachmentState.AVAILABLE
-                assert read == whole, f"{attachment.name} is shown as whole and is not"
+                assert read == whole, f"{attachment.name} is shown as whole and is not: {difference(read, whole)}"
                 assert attachment.sha256 == hashlib.sha256(whole).hexdigest()
                 seen.add(attachment.name)
             if not page:

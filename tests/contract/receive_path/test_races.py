@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+import hashlib
 import time
 from typing import Any
 
 import pytest
 
-from eft.domain.attachment import AttachmentState
-from eft.domain.errors import Purged, StorageFailed, UploadExpired
+from eft.domain.attachment import Attachment, AttachmentState
+from eft.domain.digests import PartCheck
+from eft.domain.errors import AlreadyFinished, Purged, StorageFailed, UploadExpired, WriterDisplaced
 from eft.domain.upload import Completeness, UploadState
 from eft.storage.files import RegionFile
 from eft.transfers.publication import Publication
+from eft.transfers.reception import Reception
 from tests.contract.receive_path.conftest import CUSTOMER, Site, die, intent, read_all
 
 MIB = 1024 * 1024
@@ -181,3 +184,42 @@ async def test_a_settling_file_that_cannot_be_published_stops_no_other(
     await transfers.tick()
     assert len((await transfers.attachments("C-1", None, 10))[0]) == 2
     assert (await transfers.upload(ids[0], case_id="C-1")).state is UploadState.PUBLISHED
+
+
+@pytest.mark.parametrize("taker", ["this worker", "another worker"])
+@pytest.mark.parametrize("length_known", [True, False])
+@pytest.mark.parametrize("checked", [True, False])
+async def test_a_file_that_is_taken_while_it_is_finished_is_whole_or_not_there(
+    site: Site, noise: Noise, taker: str, length_known: bool, checked: bool
+) -> None:
+    """However far the finishing is when somebody else asks for the upload."""
+    first = await site.worker()
+    second = first if taker == "this worker" else await site.worker()
+    content = noise(MIB + 1000)
+    for steps in (*range(12), *range(12, 60, 4)):
+        upload = await first.register("C-1", intent(f"{steps}.bin", length=len(content) if length_known else None))
+        reception = await first.take(upload.id, case_id="C-1")
+        reception.offer(content[:MIB])
+        await reception.commit()
+        if checked:
+            reception.expect(PartCheck.of("sha256", hashlib.sha256(content[MIB:]).digest()))
+        reception.offer(content[MIB:])
+        finishing = asyncio.create_task(reception.finish(Completeness.DECLARED))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        taking = asyncio.create_task(second.take(upload.id, case_id="C-1"))
+        finished, taken = await asyncio.gather(finishing, taking, return_exceptions=True)
+        await reception.release()
+        if isinstance(taken, AlreadyFinished):
+            assert isinstance(finished, Attachment)
+        else:
+            assert isinstance(taken, Reception), taken
+            if isinstance(finished, Attachment):  # it was published between the asking and the taking
+                await taken.release()
+            else:
+                assert isinstance(finished, WriterDisplaced), finished
+                taken.offer(content[taken.offset :])
+                finished = await taken.finish(Completeness.DECLARED)
+        assert isinstance(finished, Attachment)
+        assert finished.size == len(content)
+        assert await read_all(first, finished.id) == content
