@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.gateway import Gateway
+from tests.programs import cannot
 
 pytestmark = [pytest.mark.needs("sshfs", "fusermount3"), pytest.mark.timeout(120)]
 
@@ -40,7 +41,7 @@ def case(gateway: Gateway) -> str:
 def mounted(gateway: Gateway, case: str, tmp_path: Path) -> Iterator[Path]:
     """The case's directory."""
     if not os.access("/dev/fuse", os.W_OK):
-        pytest.skip("this machine lets nobody mount by FUSE")
+        cannot("this machine lets nobody mount by FUSE")
     account = gateway.call("POST", f"cases/{case}/sftp-account")
     directory = tmp_path / "case"
     directory.mkdir()

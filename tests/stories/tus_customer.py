@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import json
 import select
+import ssl
 import time
 from typing import Any
 
@@ -96,6 +97,8 @@ class TusCustomer:
 
     def _connect(self) -> http.client.HTTPSConnection:
         port, trust = self.gateway.https_port, self.gateway.trust()
+        # Of 1.3's session tickets, which may come late, `is_answered` would take the first for an answer.
+        trust.maximum_version = ssl.TLSVersion.TLSv1_2
         return http.client.HTTPSConnection("127.0.0.1", port, context=trust, timeout=self.timeout_s)
 
     def hang_up(self) -> None:
