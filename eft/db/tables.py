@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     false,
     text,
 )
@@ -32,7 +33,7 @@ from eft.domain.case import CaseStatus, PurgeState, SubStatus
 from eft.domain.person import Role
 from eft.domain.upload import Completeness, Source, UploadState
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The migration that makes exactly these tables. `Database.open` refuses any other."""
 
 metadata = MetaData(
@@ -176,6 +177,21 @@ accounts = Table(
     Column("revoked_at", Instant),
     Index("ix_accounts_case", "case_id"),
     _partial("ix_accounts_secrets", "expires_at", where="secret_slot IS NOT NULL"),
+)
+
+account_keys = Table(
+    "account_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("bits", Integer, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    Column("added_by", Text, nullable=False),
+    UniqueConstraint("account_id", "fingerprint"),
 )
 
 api_tokens = Table(

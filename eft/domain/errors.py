@@ -25,6 +25,7 @@
     │   ├── MetadataInvalid        metadata-invalid
     │   ├── DigestInvalid          digest-invalid
     │   ├── ChecksumUnknown        checksum-algorithm-unknown
+    │   ├── PublicKeyInvalid       public-key-invalid        not one that can be registered; says why
     │   └── LengthInvalid          length-invalid
     │       └── LengthExceeded     length-exceeded
     ├── Conflict
@@ -33,6 +34,7 @@
     │   ├── AlreadyExists          already-exists
     │   ├── NotEmpty               directory-not-empty
     │   ├── ClosedDifferently      closed-differently        another closed_at on a closed case
+    │   ├── TooManyKeys            too-many-keys             of one temporary account
     │   └── LegalHold              legal-hold
     ├── TooLarge                   too-large
     ├── ChecksumMismatch           checksum-mismatch         a part; it was dropped, the offset stays
@@ -214,6 +216,10 @@ class ChecksumUnknown(Invalid):
     remedy = "Use one that OPTIONS lists in Tus-Checksum-Algorithm."
 
 
+class PublicKeyInvalid(Invalid):
+    code = "public-key-invalid"
+
+
 class LengthInvalid(Invalid):
     code = "length-invalid"
 
@@ -267,6 +273,16 @@ class ClosedDifferently(Conflict):
     code = "closed-differently"
     detail = "The case is already closed, with another closing time."
     remedy = "Reopen it first, or leave closed_at out."
+
+
+class TooManyKeys(Conflict):
+    code = "too-many-keys"
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(
+            f"The account has {most} public keys, which is as many as it may have.", "Remove one that is not needed."
+        )
 
 
 class LegalHold(Conflict):
