@@ -100,7 +100,7 @@ class Receiving:
         """
         self.check_size(part.length)
         check = check_of(call.request)
-        reception = await self._transfers.take(upload_id, case_id=call.case_id)
+        reception = await self._transfers.take(upload_id, case_id=call.case_id, at=offset)
         try:
             if offset != reception.offset:
                 raise OffsetMismatch(reception.offset)

@@ -16,6 +16,10 @@ import socket
 
 _LONGEST = 512
 
+LetGo = Callable[[str, int | None], Awaitable[int | None]]
+"""Lets go of an upload for whoever would write `at` that offset (None: wherever it ends). The offset at which the writer goes
+on, where it does not let go."""
+
 
 class Bus:
     """One worker's ear. `worker` is its name, new with every process."""
@@ -25,12 +29,12 @@ class Bus:
         self._directory = directory
         self._socket: socket.socket | None = None
         self._directory_fd = -1
-        self._waiting: dict[bytes, asyncio.Future[None]] = {}
+        self._waiting: dict[bytes, asyncio.Future[int | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._let_go: Callable[[str], Awaitable[None]] | None = None
+        self._let_go: LetGo | None = None
 
-    def open(self, let_go: Callable[[str], Awaitable[None]]) -> None:
-        """Listens. `let_go(upload_id)` is awaited for every request, and answered when it is done."""
+    def open(self, let_go: LetGo) -> None:
+        """Listens. `let_go(upload_id, at)` is awaited for every request, and answered when it is done."""
         self._let_go = let_go
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory_fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -56,19 +60,20 @@ class Bus:
         """Whether that worker runs on this machine."""
         return worker == self.worker or self._answers(worker)
 
-    async def ask_to_let_go(self, worker: str, upload_id: str, timeout_s: float) -> None:
-        """Returns when `worker` has let go of the upload, is dead, or has not answered in `timeout_s` seconds."""
+    async def ask_to_let_go(self, worker: str, upload_id: str, timeout_s: float, at: int | None = None) -> int | None:
+        """Returns None when `worker` has let go of the upload, is dead, or has not answered in `timeout_s` seconds; an offset
+        where its writer goes on: see `LetGo`."""
         if self._socket is None:
-            return
+            return None
         question = secrets.token_hex(8).encode()
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._waiting[question] = answer
         try:
-            message = b" ".join((b"let-go", self.worker.encode(), question, upload_id.encode()))
+            message = b" ".join((b"let-go", self.worker.encode(), question, upload_id.encode(), _number(at)))
             self._socket.sendto(message, self._address(worker))
-            await asyncio.wait_for(answer, timeout_s)
+            return await asyncio.wait_for(answer, timeout_s)
         except (OSError, TimeoutError):
-            return
+            return None
         finally:
             self._waiting.pop(question, None)
 
@@ -94,20 +99,29 @@ class Bus:
             except OSError:
                 return
             words = message.split(b" ")
-            if len(words) == 2 and words[0] == b"done":
+            if len(words) == 3 and words[0] == b"done":
                 answer = self._waiting.get(words[1])
                 if answer is not None and not answer.done():
-                    answer.set_result(None)
-            elif len(words) == 4 and words[0] == b"let-go":
-                task = asyncio.get_running_loop().create_task(self._obey(words[1].decode(), words[2], words[3].decode()))
+                    answer.set_result(_offset(words[2]))
+            elif len(words) == 5 and words[0] == b"let-go":
+                obeying = self._obey(words[1].decode(), words[2], words[3].decode(), _offset(words[4]))
+                task = asyncio.get_running_loop().create_task(obeying)
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _obey(self, asker: str, question: bytes, upload_id: str) -> None:
+    async def _obey(self, asker: str, question: bytes, upload_id: str, at: int | None) -> None:
         assert self._let_go is not None
-        await self._let_go(upload_id)
+        goes_on = await self._let_go(upload_id, at)
         if self._socket is not None and asker.isalnum():
             try:
-                self._socket.sendto(b"done " + question, self._address(asker))
+                self._socket.sendto(b" ".join((b"done", question, _number(goes_on))), self._address(asker))
             except OSError:
                 return
+
+
+def _number(offset: int | None) -> bytes:
+    return b"-" if offset is None else b"%d" % offset
+
+
+def _offset(word: bytes) -> int | None:
+    return int(word) if word.isdigit() else None

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 import logging
 
 from eft.db import cases, uploads
@@ -20,21 +21,21 @@ from eft.domain.errors import (
     EftError,
     NotFound,
     NotSequential,
+    OffsetMismatch,
     Purged,
     ReadOnly,
     UploadExpired,
     UploadTerminated,
     WriterDisplaced,
 )
-from eft.domain.upload import SegmentFacts, Upload, UploadState
-from eft.storage.ports import SegmentId
+from eft.domain.upload import Upload, UploadState
 from eft.transfers.content import content_of_row
-from eft.transfers.cover import is_plain
 from eft.transfers.hold import Hold
 from eft.transfers.intent import Intent
 from eft.transfers.publication import Publication
 from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, check_takes_data, lock_open_case
+from eft.transfers.segment_ends import settle_segments
 
 SEGMENTS = 256
 """Segments of one upload, from which on earlier bytes are not written anew."""
@@ -90,15 +91,18 @@ class Holders:
     def is_current(self, hold: Hold, reception: Reception) -> bool:
         return self._current.get(hold.upload.id) is reception and not reception.displaced.is_set()
 
-    async def take(self, upload_id: str, case_id: str, intent: Intent | None = None) -> Reception:
-        """The right to write from now on, taken from whoever had it. Its offset is durable.
+    async def take(self, upload_id: str, case_id: str, intent: Intent | None = None, *, at: int | None = None) -> Reception:
+        """The right to write from now on, taken from whoever had it. Its offset is durable. `at`: where it would be written;
+        who writes elsewhere just now, without a checksum, is left alone, since all that came of it stays: so of two who begin at
+        one offset one wins.
 
-        Raises NotFound, CaseClosed, CasePurging, AlreadyFinished, DigestMismatch, UploadExpired, UploadTerminated, Purged.
+        Raises OffsetMismatch, NotFound, CaseClosed, CasePurging, AlreadyFinished, DigestMismatch, UploadExpired,
+        UploadTerminated, Purged.
         """
         async with self._taking_lock(upload_id):
-            hold = await self._own(upload_id, case_id)
+            hold = await self._own(upload_id, case_id, at)
             if hold is None:
-                hold = await self._take_over(upload_id, case_id, intent)
+                hold = await self._take_over(upload_id, case_id, intent, at=at)
             return self._receive(hold)
 
     async def take_from_dead(self, upload_id: str, case_id: str, writer: str | None) -> Reception | None:
@@ -163,16 +167,20 @@ class Holders:
         with suppress(EftError):
             await hold.close()
 
-    async def let_go(self, upload_id: str) -> None:
-        """Another worker wants the upload: what came is committed, the writer told, the segment closed."""
+    async def let_go(self, upload_id: str, at: int | None = None) -> int | None:
+        """Another worker wants the upload: what came is committed, the writer told, the segment closed. The durable offset where
+        the writer goes on instead: see `take`."""
         async with self._taking_lock(upload_id):
             hold = self._holds.get(upload_id)
             if hold is None:
-                return
-            self._displace(upload_id)
-            with suppress(EftError):
-                await self.rest(hold)
-            await self.drop(hold)
+                return None
+            goes_on = await self._goes_on(hold, at)
+            if goes_on is None:
+                self._displace(upload_id)
+                with suppress(EftError):
+                    await self.rest(hold)
+                await self.drop(hold)
+            return goes_on
 
     async def close(self) -> None:
         """Commits and ends every hold: the worker stops."""
@@ -181,36 +189,26 @@ class Holders:
         for task in list(self._tasks):
             await task
 
-    async def settle_segments(self, upload: Upload, case: Case) -> tuple[Upload, RunningDigest | None]:
-        """Closes the segments that a former writer left open; the epoch has been raised already. Returns the upload with its
-        exact offset, and the digest's state there, where storage has it."""
-        key = b"" if case.key_slot is None else await self._r.run(self._r.keys.case_key, case.key_slot, case.uid)
-        ends: list[SegmentFacts] = []
-        states: dict[int, bytes | None] = {}
-        for facts in upload.segments:
-            if facts.end is None:
-                facts, states[facts.epoch] = await self._r.run(self._end_of, case, facts, key, settle=True)
-            ends.append(facts)
-        settled = replace(upload, segments=tuple(ends), offset=max((facts.end or 0 for facts in ends), default=0))
-        if not is_plain(ends):
-            return settled, None
-        last = next((facts for facts in reversed(ends) if facts.end != facts.start), None)
-        if last is None:
-            return settled, RunningDigest()
-        if last.epoch not in states:
-            _, states[last.epoch] = await self._r.run(self._end_of, case, last, key, settle=False)
-        exported = states[last.epoch]
-        return settled, (RunningDigest.restore(exported) if exported is not None else None)
-
     # Within this worker.
 
-    async def _own(self, upload_id: str, case_id: str) -> Hold | None:
-        """This worker's own hold, if it is still good; its present reception is displaced."""
+    async def _goes_on(self, hold: Hold, at: int | None) -> int | None:
+        """The durable offset of a writer at work whom nobody displaces who comes with bytes for `at`."""
+        if at is None or hold.upload.id not in self._current or hold.has_checksum or hold.offset == at:
+            return None
+        with suppress(EftError):
+            durable = await hold.commit()
+            return durable if durable != at else None
+        return None
+
+    async def _own(self, upload_id: str, case_id: str, at: int | None) -> Hold | None:
+        """This worker's own hold, if it is still good; its present reception is displaced. Raises OffsetMismatch."""
         hold = self._holds.get(upload_id)
         if hold is None:
             return None
         if hold.upload.case_id != case_id:
             raise NotFound
+        if (goes_on := await self._goes_on(hold, at)) is not None:
+            raise OffsetMismatch(goes_on)
         self._displace(upload_id)
         with suppress(EftError):
             await self.rest(hold)
@@ -256,36 +254,30 @@ class Holders:
     # Between workers.
 
     async def _take_over(
-        self, upload_id: str, case_id: str, intent: Intent | None, *, dead: tuple[str | None] | None = None
+        self,
+        upload_id: str,
+        case_id: str,
+        intent: Intent | None,
+        *,
+        dead: tuple[str | None] | None = None,
+        at: int | None = None,
     ) -> Hold:
-        """`dead`: the writer that it is taken from, where it must be nobody else. Raises WriterDisplaced if it is."""
-        found, case = await self.find(upload_id, case_id)
-        self.check_may_receive(found, case)
-        if dead is not None and found.holder != dead[0]:
-            raise WriterDisplaced
-        if found.holder is not None and found.holder != self._r.bus.worker:
-            await self._r.bus.ask_to_let_go(found.holder, upload_id, self._r.settings.release_s)
-        stored = await self._r.run(self._r.segments.epochs, case.uid, upload_id)
-
-        def claim(conn: Connection) -> tuple[Upload, Case]:
-            locked = lock_open_case(conn, case_id)
-            row = uploads.lock(conn, upload_id)
-            if row is None:
-                raise NotFound
-            self.check_may_receive(row, locked)
-            if dead is not None and row.holder != dead[0]:
+        """`dead`: the writer that it is taken from, where it must be nobody else. Raises WriterDisplaced if it is, and
+        OffsetMismatch where the writer goes on that has it."""
+        claimed: Upload | None = None
+        while claimed is None:
+            found, case = await self.find(upload_id, case_id)
+            self.check_may_receive(found, case)
+            if dead is not None and found.holder != dead[0]:
                 raise WriterDisplaced
-            claimed = replace(
-                row,
-                epoch=max(row.epoch, *stored, 0) + 1,
-                holder=self._r.bus.worker,
-                expires_at=max(row.expires_at, self.expiry_after(self._r.clock.now())),
-            )
-            uploads.save(conn, claimed)
-            return claimed, locked
-
-        claimed, case = await self._r.database.write(claim)
-        settled, digest = await self.settle_segments(claimed, case)
+            if found.holder is not None and found.holder != self._r.bus.worker:
+                goes_on = await self._r.bus.ask_to_let_go(found.holder, upload_id, self._r.settings.release_s, at)
+                if goes_on is not None:
+                    raise OffsetMismatch(goes_on)
+            stored = await self._r.run(self._r.segments.epochs, case.uid, upload_id)
+            claim = partial(self._claim, found=found, epochs=stored, dead=dead)
+            claimed, case = await self._r.database.write(claim)
+        settled, digest = await settle_segments(self._r, claimed, case)
         content = await self._inline_content(settled)
         if content is not None:
             digest = RunningDigest()
@@ -298,6 +290,29 @@ class Holders:
         facts = {"upload_id": upload_id, "case_id": case_id, "offset": final.offset, "epoch": final.epoch}
         log.info("upload.resumed", extra=facts)
         return Hold(self._r, final, case, by, digest, inherited=content or b"")
+
+    def _claim(
+        self, conn: Connection, *, found: Upload, epochs: list[int], dead: tuple[str | None] | None
+    ) -> tuple[Upload | None, Case]:
+        """Raises the epoch in the name of this worker. None where yet another writer took the upload after it was `found`: that
+        one has not been asked."""
+        case = lock_open_case(conn, found.case_id)
+        row = uploads.lock(conn, found.id)
+        if row is None:
+            raise NotFound
+        self.check_may_receive(row, case)
+        if dead is not None and row.holder != dead[0]:
+            raise WriterDisplaced
+        if row.holder not in (None, found.holder, self._r.bus.worker):
+            return None, case
+        claimed = replace(
+            row,
+            epoch=max(row.epoch, *epochs, 0) + 1,
+            holder=self._r.bus.worker,
+            expires_at=max(row.expires_at, self.expiry_after(self._r.clock.now())),
+        )
+        uploads.save(conn, claimed)
+        return claimed, case
 
     async def _inline_content(self, upload: Upload) -> bytes | None:
         """The bytes that are still only in the row: those of a small file that settled, where no segment has them yet."""
@@ -312,27 +327,6 @@ class Holders:
             if facts.end is not None:
                 uploads.end_segment(conn, upload.id, facts.epoch, facts.end)
         uploads.save(conn, replace(row, offset=max(row.offset, upload.offset), inline=upload.inline))
-
-    def _end_of(self, case: Case, facts: SegmentFacts, key: bytes, *, settle: bool) -> tuple[SegmentFacts, bytes | None]:
-        """Where a segment ends, and the digest's state there. One whose file was never made is empty."""
-        try:
-            reader = self._r.segments.open(
-                SegmentId(case.uid, facts.file_upload_id, facts.file_epoch),
-                key,
-                settle=settle,
-                end=None if facts.end is None else facts.end - facts.shift,
-            )
-        except NotFound:
-            if facts.end is not None:
-                raise
-            return replace(facts, end=facts.start), None
-        try:
-            durable = reader.durable
-        finally:
-            reader.close()
-        end = durable.end if facts.end is None else facts.end
-        is_its_own = not facts.shift and durable.end == end
-        return replace(facts, end=end), durable.digest if is_its_own else None
 
     async def find(self, upload_id: str, case_id: str) -> tuple[Upload, Case]:
         """The upload and its case. Raises NotFound, also for another case's upload."""

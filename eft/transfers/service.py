@@ -36,6 +36,7 @@ from eft.transfers.intent import Allowance, Intent
 from eft.transfers.jobs import Jobs
 from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, check_takes_data, lock_open_case
+from eft.transfers.segment_ends import settle_segments
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -121,13 +122,15 @@ class Transfers:
         """Bytes that a final upload will have, where all its parts have said theirs."""
         return await self._concatenation.length(upload)
 
-    async def take(self, upload_id: str, *, case_id: str) -> Reception:
-        """The right to add to an upload, taken from whoever had it; `offset` is durable.
+    async def take(self, upload_id: str, *, case_id: str, at: int | None = None) -> Reception:
+        """The right to add to an upload, taken from whoever had it; `offset` is durable. `at`: where bytes come for, if that is
+        known: a writer who is past it goes on. See `Holders.take`.
 
-        Raises NotFound, CaseClosed, CasePurging, AlreadyFinished, DigestMismatch, UploadExpired, UploadTerminated, Purged.
+        Raises OffsetMismatch, NotFound, CaseClosed, CasePurging, AlreadyFinished, DigestMismatch, UploadExpired,
+        UploadTerminated, Purged.
         """
         allowance = await self._allowance(case_id, upload_id)
-        reception = await self.holders.take(upload_id, case_id)
+        reception = await self.holders.take(upload_id, case_id, at=at)
         reception.allow(allowance)
         return reception
 
@@ -152,7 +155,7 @@ class Transfers:
         if original is None:
             raise NotFound
         inherited = tuple(replace(facts, upload_id=upload.id) for facts in original.segments)
-        settled, digest = await self.holders.settle_segments(replace(upload, segments=inherited), case)
+        settled, digest = await settle_segments(self._r, replace(upload, segments=inherited), case)
         reception = self.holders.begin(settled, case, intent, digest, origin=attachment.id)
         reception.allow(allowance)
         return reception

@@ -12,9 +12,10 @@ import pytest
 
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.digests import PartCheck
-from eft.domain.errors import AlreadyFinished, Purged, StorageFailed, UploadExpired, WriterDisplaced
+from eft.domain.errors import AlreadyFinished, OffsetMismatch, Purged, StorageFailed, UploadExpired, WriterDisplaced
 from eft.domain.upload import Completeness, UploadState
 from eft.storage.files import RegionFile
+from eft.transfers import Transfers
 from eft.transfers.publication import Publication
 from eft.transfers.reception import Reception
 from tests.contract.receive_path.conftest import CUSTOMER, Site, die, intent, read_all
@@ -223,3 +224,61 @@ async def test_a_file_that_is_taken_while_it_is_finished_is_whole_or_not_there(
         assert isinstance(finished, Attachment)
         assert finished.size == len(content)
         assert await read_all(first, finished.id) == content
+
+
+@pytest.mark.parametrize("taker", ["this worker", "another worker"])
+async def test_who_comes_for_an_offset_that_a_writer_has_passed_does_not_end_that_writer(
+    site: Site, noise: Noise, taker: str
+) -> None:
+    first = await site.worker()
+    second = first if taker == "this worker" else await site.worker()
+    upload = await first.register("C-1", intent(length=3000))
+    writer = await first.take(upload.id, case_id="C-1", at=0)
+    writer.offer(noise(1000))
+    with pytest.raises(OffsetMismatch) as refused:
+        await second.take(upload.id, case_id="C-1", at=0)
+    assert refused.value.durable == 1000
+    writer.offer(noise(3000)[1000:2000])
+    assert await writer.commit() == 2000
+    # Who comes for where it stands, or does not say for where, takes it: the writer may be half-open.
+    later = await second.take(upload.id, case_id="C-1", at=2000)
+    assert (writer.displaced.is_set(), later.offset) == (True, 2000)
+    later.offer(noise(3000)[2000:2500])
+    last = await first.take(upload.id, case_id="C-1")
+    assert (later.displaced.is_set(), last.offset) == (True, 2500)
+    await last.release()
+
+
+@pytest.mark.parametrize("taker", ["this worker", "another worker"])
+async def test_a_part_with_a_checksum_is_ended_by_who_comes_for_its_beginning(site: Site, noise: Noise, taker: str) -> None:
+    first = await site.worker()
+    second = first if taker == "this worker" else await site.worker()
+    upload = await first.register("C-1", intent(length=3000))
+    writer = await first.take(upload.id, case_id="C-1", at=0)
+    writer.expect(PartCheck.of("sha256", bytes(32)))
+    writer.offer(noise(1000))
+    later = await second.take(upload.id, case_id="C-1", at=0)
+    assert (writer.displaced.is_set(), later.offset) == (True, 0)
+    await later.release()
+
+
+async def test_of_writers_at_one_offset_on_many_workers_exactly_one_wins(site: Site, noise: Noise) -> None:
+    workers = [await site.worker() for _ in range(3)]
+    for attempt in range(30):
+        upload = await workers[0].register("C-1", intent(f"{attempt}.bin", length=3000))
+
+        async def write(worker: Transfers, upload_id: str = upload.id) -> int:
+            reception = await worker.take(upload_id, case_id="C-1", at=0)
+            try:
+                if reception.offset:
+                    raise OffsetMismatch(reception.offset)
+                for at in (0, 1000):
+                    reception.offer(noise(3000)[at : at + 1000])
+                    await asyncio.sleep(0)
+                return await reception.commit()
+            finally:
+                await reception.release()
+
+        ends = await asyncio.gather(*(write(worker) for worker in workers * 2), return_exceptions=True)
+        assert sorted(map(str, ends)).count("2000") == 1, ends
+        assert all(isinstance(end, WriterDisplaced | OffsetMismatch | int) for end in ends), ends
