@@ -16,6 +16,8 @@ from typing import Any
 import asyncssh
 
 GCM = (b"aes128-gcm@openssh.com", b"aes256-gcm@openssh.com")
+SEALED_MACS = (b"hmac-sha2-256-etm@openssh.com", b"hmac-sha2-512-etm@openssh.com")
+"""Over the ciphertext. AES-GCM has no use for them; the others, over the plaintext, are for libssh2 and not for OpenSSH."""
 
 
 def steer(connection: asyncssh.SSHServerConnection) -> None:
@@ -31,6 +33,8 @@ def steer(connection: asyncssh.SSHServerConnection) -> None:
             return
         if waits and any(name in private["_client_kexinit"] for name in GCM):
             private["_enc_algs"] = [name for name in private["_enc_algs"] if name in GCM] or private["_enc_algs"]
+            if any(name in private["_client_kexinit"] for name in SEALED_MACS):
+                private["_mac_algs"] = [name for name in private["_mac_algs"] if name in SEALED_MACS] or private["_mac_algs"]
         waits = False
         send_kexinit()
 

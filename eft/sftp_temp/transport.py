@@ -1,9 +1,9 @@
 """What asyncssh is told. Nothing is left to its defaults that a promise hangs on.
 
 Algorithms: no key exchange over NIST curves or Diffie-Hellman groups (ssh-audit fails the first, and the second costs this
-process 20 ms or more for whoever connects), no SHA-1, no CBC. What that leaves covers every client in FINDINGS: OpenSSH
-(curve25519; aes-gcm, see steering.py), PuTTY 0.78 and libssh2 1.10 (curve25519; aes-ctr with hmac-sha2-256), FileZilla (curve448;
-aes256-gcm). Strict key exchange is asyncssh's own default.
+process 20 ms or more for whoever connects), no SHA-1, no CBC. What stands here although ssh-audit warns of it has a client that
+cannot do without: docs/security/algorithms.md names them, and tests/security/test_sftp_algorithms.py tries it. Strict key
+exchange is asyncssh's own default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ KEY_EXCHANGE = (
     "mlkem768x25519-sha256",
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
-    "curve448-sha512",
 )
 CIPHERS = (
     "aes128-gcm@openssh.com",
@@ -34,7 +33,6 @@ MACS = (
     "hmac-sha2-256-etm@openssh.com",
     "hmac-sha2-512-etm@openssh.com",
     "hmac-sha2-256",
-    "hmac-sha2-512",
 )
 VERSION = "eft"
 BACKLOG = 512
