@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-import re
 import secrets
 
+from eft.accounts.keys import AccountKeys, no_account
 from eft.accounts.passwords import Passwords
-from eft.accounts.prefixes import foreign_region
+from eft.accounts.sign_in import SignIns
+from eft.db import account_keys, audit, cases
 from eft.db import accounts as rows
-from eft.db import audit, cases
 from eft.db.engine import Connection, Database
-from eft.domain.account import LIFETIME, TELEPHONE_SAFE, TemporaryAccount, new_password, new_username
+from eft.domain.account import LIFETIME, TemporaryAccount, new_password, new_username
 from eft.domain.actor import SYSTEM, Actor
-from eft.domain.case import Case, PurgeState
+from eft.domain.case import Case
 from eft.domain.clock import Clock
-from eft.domain.errors import CaseClosed, EftError, NotFound, SignInRefused, WrongRegion
+from eft.domain.errors import CaseClosed, EftError, NotFound
 from eft.domain.region import Region
 from eft.storage.ports import KeyStore
-
-_USERNAME = re.compile(rf"eft_[a-z0-9-]{{1,32}}_[{TELEPHONE_SAFE}]{{12}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class TemporaryAccounts:
     """Issues, shows, checks and ends temporary accounts.
 
     The database holds an argon2id hash for signing in; the password that can be shown is in a slot of the key store. Both are
-    erased when the account is over.
+    erased when the account is over, and the public keys that were registered with it.
     """
 
     def __init__(
@@ -53,8 +51,10 @@ class TemporaryAccounts:
         self._keys = keys
         self._clock = clock
         self._region = region
-        self._regions = regions
         self._passwords = passwords or Passwords()
+        self._sign_ins = SignIns(database=database, clock=clock, region=region, regions=regions)
+        self.public_keys = AccountKeys(database=database, clock=clock, sign_ins=self._sign_ins)
+        """The public keys of the people who have the accounts."""
         self._issuing: set[asyncio.Task[Credentials]] = set()
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class TemporaryAccounts:
         """
         account = await self.alive_of(case_id)
         if account.secret_slot is None:
-            raise _no_account()
+            raise no_account()
         unreadable: EftError | None = None
         password = b""
         try:
@@ -107,7 +107,7 @@ class TemporaryAccounts:
             return True
 
         if not await self._database.write(reveal):
-            raise _no_account()
+            raise no_account()
         if unreadable is not None:
             raise unreadable
         return Credentials(account, password.decode())
@@ -116,7 +116,7 @@ class TemporaryAccounts:
         """The living account of the case; no password is looked at. Raises NotFound."""
         account = await self._database.read(lambda conn: rows.alive_of_case(conn, case_id, self._clock.now()))
         if account is None:
-            raise _no_account()
+            raise no_account()
         return account
 
     async def revoke(self, case_id: str, actor: Actor) -> None:
@@ -138,43 +138,9 @@ class TemporaryAccounts:
 
         Raises SignInRefused, WrongRegion (by the user name alone), Busy.
         """
-        other = foreign_region(username, self._region, self._regions)
-        if other is not None:
-            raise WrongRegion(other.name, f"sftp://{other.sftp_host}:{other.sftp_port}")
-        ours = _USERNAME.fullmatch(username) is not None
-        known = await self._database.read(lambda conn: rows.by_username(conn, username if ours else "-"))
-        matches = await self._passwords.matches(password, known.password_hash if known else None)
-
-        def decide(conn: Connection) -> TemporaryAccount | None:
-            now = self._clock.now()
-            account = rows.by_username(conn, username if ours else "-")
-            case = cases.get(conn, account.case_id) if account else None
-            why = ""
-            if account is None or case is None:
-                why = "unknown"
-            elif not matches:
-                why = "password"
-            elif not account.is_alive(now):
-                why = "over"
-            elif not case.takes_data or case.purge is not PurgeState.NONE:
-                why = "case-closed"
-            audit.record(
-                conn,
-                at=now,
-                # A name that is not one of ours may be a password typed into the wrong field.
-                actor=Actor(f"sftp:{username if ours else '-'}", address),
-                action="account.sign-in",
-                case_id=account.case_id if account else None,
-                subject=account.id if account else "",
-                outcome="refused" if why else "done",
-                detail={"why": why} if why else {},
-            )
-            return None if why else account
-
-        account = await self._database.write(decide)
-        if account is None:
-            raise SignInRefused
-        return account
+        name = self._sign_ins.name_of(username)
+        matches = await self._passwords.matches(password, await self._sign_ins.password_hash(name))
+        return await self._sign_ins.sign_in(name, lambda _conn, _account_id: "" if matches else "password", address)
 
     async def alive(self, ids: Collection[str]) -> set[str]:
         """Those of `ids` that are alive at this instant."""
@@ -183,7 +149,7 @@ class TemporaryAccounts:
         return await self._database.read(lambda conn: rows.alive(conn, list(ids), self._clock.now()))
 
     async def erase_due(self) -> int:
-        """Erases password and hash of every account that is over. Idempotent; returns how many were erased.
+        """Erases password, hash and public keys of every account that is over. Idempotent; returns how many were erased.
 
         The slot goes first: after a crash between the two the row still says which one it was.
         """
@@ -198,6 +164,7 @@ class TemporaryAccounts:
 
         def clear(conn: Connection) -> None:
             rows.clear_secret(conn, account.id)
+            account_keys.clear(conn, account.id)
             audit.record(
                 conn,
                 at=self._clock.now(),
@@ -272,10 +239,6 @@ def _check_open(case: Case | None) -> None:
         raise _no_case()
     if not case.takes_data:
         raise CaseClosed
-
-
-def _no_account() -> NotFound:
-    return NotFound("The case has no temporary account that is alive.", "Ask support to create one.")
 
 
 def _no_case() -> NotFound:

@@ -13,8 +13,8 @@ from eft.db.tables import account_keys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountKey:
-    """One registered key. `kind`, `bits`, `comment`, `blob` and `fingerprint` as in eft.domain.public_key; `added_by` as the audit
-    log names who did."""
+    """One registered key. `kind`, `bits`, `comment`, `blob` and `fingerprint` as in eft.domain.public_key; `added_by` as the
+    audit log names who did."""
 
     id: str
     account_id: str

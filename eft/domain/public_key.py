@@ -63,8 +63,8 @@ KINDS: Final = (ED25519, *(_ECDSA + name for name in _CURVES), RSA)
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """One key: `kind` as SSH names its type, `bits` as ssh-keygen counts them, the `blob` of RFC 4253 §6.6, and the comment that it
-    came with."""
+    """One key: `kind` as SSH names its type, `bits` as ssh-keygen counts them, the `blob` of RFC 4253 §6.6, and the comment that
+    it came with."""
 
     kind: str
     bits: int
@@ -116,8 +116,8 @@ def _refuse_private(lines: list[str]) -> None:
     if pem or ssh2 or putty:
         raise PublicKeyInvalid(
             "This is a private key. It was not kept.",
-            "A private key never leaves its owner's machine: make a new pair, and paste the public key, from the file that ends in "
-            ".pub or from the field at the top of PuTTYgen.",
+            "A private key never leaves its owner's machine: make a new pair, and paste the public key, from the file that ends "
+            "in .pub or from the field at the top of PuTTYgen.",
         )
 
 
@@ -228,7 +228,10 @@ def _check_rsa(exponent: int, modulus: int) -> int:
 
 
 def _strings(blob: bytes, count: int) -> list[bytes]:
-    """The length-prefixed fields of a key: the first where one is asked for, otherwise exactly `count`. Raises PublicKeyInvalid."""
+    """The length-prefixed fields of a key: the first where one is asked for, otherwise exactly `count`.
+
+    Raises PublicKeyInvalid.
+    """
     found: list[bytes] = []
     position = 0
     while position < len(blob) and (count > 1 or not found):

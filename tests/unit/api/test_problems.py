@@ -23,6 +23,7 @@ ARGUMENTS: dict[type[EftError], tuple[object, ...]] = {
     errors.DigestMismatch: ("a" * 64, "b" * 64),
     errors.Busy: (5,),
     errors.CaseFull: (100, 90),
+    errors.TooManyKeys: (10,),
     errors.RateLimited: (5,),
 }
 

@@ -24,6 +24,7 @@ ARGUMENTS: dict[type[errors.EftError], tuple[Any, ...]] = {
     errors.DigestMismatch: ("a", "b"),
     errors.Busy: (5,),
     errors.CaseFull: (100, 90),
+    errors.TooManyKeys: (10,),
     errors.RateLimited: (5,),
     errors.Purged: (datetime(2026, 1, 1, tzinfo=UTC),),
 }
