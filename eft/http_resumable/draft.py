@@ -26,8 +26,8 @@ from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response
 from eft.transfers import Intent, Transfers
 
-_COLLECTION_METHODS: Final = "OPTIONS, GET, POST, PUT"
-_UPLOAD_METHODS: Final = "OPTIONS, HEAD, GET, PATCH, DELETE"
+COLLECTION_METHODS: Final = "OPTIONS, GET, POST, PUT"
+UPLOAD_METHODS: Final = "OPTIONS, HEAD, GET, PATCH, DELETE"
 
 
 def speaks_draft(headers: Headers) -> bool:
@@ -57,7 +57,7 @@ class Draft:
         version = version_of(call.request.headers)
         if not upload_id:
             if method not in ("POST", "PUT"):
-                raise not_allowed(_COLLECTION_METHODS)
+                raise not_allowed(COLLECTION_METHODS)
             return await self._create(call, version)
         if method == "HEAD":
             return await self._head(call, upload_id, version)
@@ -66,7 +66,7 @@ class Draft:
         if method == "DELETE":
             await self._transfers.withdraw(upload_id, case_id=call.case_id, actor=call.actor)
             return Response(204)
-        raise not_allowed(_UPLOAD_METHODS)
+        raise not_allowed(UPLOAD_METHODS)
 
     async def _create(self, call: Call, version: DraftVersion) -> Response:
         """§Upload Creation. The upload is known, and announced, before a byte of the body is taken."""

@@ -10,9 +10,10 @@ from eft.http_resumable import problems
 from eft.http_resumable import tus_headers as tus
 from eft.http_resumable.callers import Callers
 from eft.http_resumable.content import content_response
-from eft.http_resumable.draft import Draft, speaks_draft
+from eft.http_resumable.draft import COLLECTION_METHODS, UPLOAD_METHODS, Draft, speaks_draft
 from eft.http_resumable.draft_problems import draft_problem
 from eft.http_resumable.gate import check_body_is_plain
+from eft.http_resumable.headers import Headers
 from eft.http_resumable.listing import case_listing
 from eft.http_resumable.locations import PREFIX
 from eft.http_resumable.receiving import Call, Receiving
@@ -45,7 +46,7 @@ class Files:
         try:
             method = request.method if in_draft else tus.method_of(request.method, request.headers)
             if method == "OPTIONS":
-                response = self._options()
+                response = self._options(request.path)
             else:
                 call, upload_id = await self._admit(request, method, in_draft)
                 in_draft = in_draft or await self._was_begun_in_draft(call, method, upload_id)
@@ -86,9 +87,10 @@ class Files:
             return await case_listing(call.request, self._transfers, call.case_id)
         return await self._get(call, upload_id, in_draft)
 
-    def _options(self) -> Response:
+    def _options(self, path: str) -> Response:
         """Answers whoever asks, in both protocols at once: a client that asks does not know yet what it will speak."""
         headers = self._tus.options()
+        headers.add("Allow", COLLECTION_METHODS if path.rstrip("/") == PREFIX else UPLOAD_METHODS)
         for name, value in self._draft.options():
             headers.add(name, value)
         return Response(200, headers)
@@ -100,7 +102,10 @@ class Files:
         if upload.state is not UploadState.PUBLISHED:
             if in_draft:
                 return await self._draft.answer(call, "HEAD", upload_id)
-            return Response(204, (("Upload-Offset", str(upload.offset)), ("Cache-Control", "no-store")))
+            headers = Headers((("Cache-Control", "no-store"),))
+            if not upload.parts:
+                headers.add("Upload-Offset", str(upload.offset))
+            return Response(204, headers)
         attachment = await self._transfers.shared(upload_id, case_id=call.case_id)
         response = await content_response(call.request, self._transfers, attachment, call.actor)
         if in_draft:

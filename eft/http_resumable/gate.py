@@ -131,6 +131,8 @@ class Gate:
             raise WrongHost
         if self._is_preflight(request):
             return self._preflight()
+        if request.method == "OPTIONS" and request.path == "*":
+            return Response(204, (("Allow", _METHODS),))
         if self._rates is not None:
             self._rates.arrive(request)
         check_body_is_plain(request.headers)

@@ -11,6 +11,7 @@ KIB = 1024
 class Limits:
     """All limits of one server process. Sizes in bytes, spans in seconds of the monotonic clock.
 
+    `header_bytes` leaves room for a final upload's list of 1,000 parts by their whole addresses.
     `drain_bytes`: how much of an unread body is discarded to keep a connection whose handler answered early; past that the
     connection is closed, but first up to `linger_bytes` or `linger_s` are discarded, so that the peer can see the answer
     instead of a reset.
@@ -19,7 +20,7 @@ class Limits:
     """
 
     target_bytes: int = 8 * KIB
-    header_bytes: int = 32 * KIB
+    header_bytes: int = 128 * KIB
     header_fields: int = 100
     trailer_bytes: int = 8 * KIB
     trailer_fields: int = 16

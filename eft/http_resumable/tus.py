@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from eft.domain.digests import PART_CHECKSUMS
-from eft.domain.errors import AlreadyFinished, DigestMismatch, Invalid, LengthInvalid
+from eft.domain.errors import AlreadyFinished, DigestMismatch, Invalid, LengthInvalid, ReadOnly
 from eft.domain.upload import Upload, UploadState
 from eft.http_resumable import tus_headers as tus
 from eft.http_resumable.digest_fields import add_repr_digest, whole_sha256
@@ -14,7 +14,7 @@ from eft.http_resumable.finished import finish_what_is_whole, told_again
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.locations import location
 from eft.http_resumable.receiving import Call, Part, Received, Receiving
-from eft.http_resumable.refusals import not_allowed
+from eft.http_resumable.refusals import Refusal, not_allowed
 from eft.http_resumable.response import Response, http_date
 from eft.transfers import Intent, Transfers
 
@@ -101,18 +101,33 @@ class Tus:
             concat=concat.text,
         )
         upload = await self._transfers.concatenate(call.case_id, intent, concat.part_ids)
-        return Response(201, (location(upload.id), *await self._state_of(upload, headers)))
+        state = await self._state_of(upload, headers)
+        if len(concat.text) > tus.TOLD_CONCAT_BYTES:
+            state.remove("Upload-Concat")
+        return Response(201, (location(upload.id), *state))
 
     async def _patch(self, call: Call, upload_id: str) -> Response:
         headers = call.request.headers
-        tus.check_part_type(headers)
-        offset = tus.upload_offset(headers)
-        part = Part(length=tus.upload_length(headers), sha256=whole_sha256(headers))
+        try:
+            tus.check_part_type(headers)
+            offset = tus.upload_offset(headers)
+            part = Part(length=tus.upload_length(headers), sha256=whole_sha256(headers))
+        except (Invalid, Refusal):
+            await self._check_takes_parts(call, upload_id)
+            raise
         try:
             received = await self._receiving.append(call, upload_id, offset, part)
         except AlreadyFinished:
             received = await told_again(self._transfers, call, upload_id, offset, part)
         return Response(204, _told(received, headers))
+
+    async def _check_takes_parts(self, call: Call, upload_id: str) -> None:
+        """What a PATCH is told first of an upload that takes no part, whatever else is wrong. Raises NotFound, ReadOnly, Gone."""
+        upload = await self._transfers.upload(upload_id, case_id=call.case_id)
+        if upload.state is UploadState.EXPIRED:
+            await self._transfers.progress(upload_id, case_id=call.case_id)
+        if upload.parts:
+            raise ReadOnly("A final upload takes no bytes of its own.", "Add to its parts.")
 
     async def _head(self, call: Call, upload_id: str) -> Response:
         upload = await self._transfers.progress(upload_id, case_id=call.case_id)

@@ -10,7 +10,7 @@ import secrets
 from typing import Final
 
 from eft.domain.digests import parse_sha256
-from eft.domain.errors import DigestInvalid, Invalid, LengthInvalid, MetadataInvalid
+from eft.domain.errors import DigestInvalid, Invalid, LengthInvalid, MetadataInvalid, NotFound
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.refusals import Refusal
 
@@ -28,10 +28,14 @@ EXTENSIONS: Final = (
 )
 PART_TYPE: Final = "application/offset+octet-stream"
 METADATA_BYTES: Final = 8 * 1024
+TOLD_CONCAT_BYTES: Final = 8 * 1024
+"""How long an Upload-Concat may be to be told in the answer to a creation too; HEAD always tells it. Many clients' HTTP stacks
+take no answer with more header bytes than 16 KiB."""
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_PART = re.compile(r"(?:(?:(?:(?i:https?)://[^/?#]+)?/)?files/)?([0-9a-f]{32})/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +57,18 @@ class Concat:
 
 def method_of(method: str, headers: Headers) -> str:
     """The method that counts: X-HTTP-Method-Override before the request's own (tus 1.0.0 §Core Protocol). Raises Refusal."""
-    override = headers.get("X-HTTP-Method-Override")
-    if override is None:
+    named = {each.upper() for each in headers.get_all("X-HTTP-Method-Override") if each}
+    if not named:
         return method
-    if override not in _METHODS:
-        raise Refusal(400, "method-override-invalid", "X-HTTP-Method-Override names no method of this protocol.")
-    return override
+    if len(named) > 1 or not named <= _METHODS:
+        raise Refusal(400, "method-override-invalid", "X-HTTP-Method-Override names no method of this protocol, or several.")
+    return named.pop()
 
 
 def check_version(method: str, headers: Headers) -> None:
     """Raises Refusal (412) for another version than ours, or none. A plain download needs none."""
-    said = headers.get("Tus-Resumable")
-    if said == VERSION or method == "OPTIONS" or (said is None and method == "GET"):
+    said = headers.get_all("Tus-Resumable")
+    if set(said) == {VERSION} or method == "OPTIONS" or (not said and method == "GET"):
         return
     raise Refusal(
         412,
@@ -77,8 +81,8 @@ def check_version(method: str, headers: Headers) -> None:
 
 def check_part_type(headers: Headers) -> None:
     """Raises Refusal (415) where a part is not of the type that tus gives it."""
-    said = (headers.get("Content-Type") or "").partition(";")[0].strip().lower()
-    if said != PART_TYPE:
+    said = [each.partition(";")[0].strip().lower() for each in headers.get_all("Content-Type")]
+    if said != [PART_TYPE]:
         raise Refusal(415, "content-type", "The body is no part of an upload.", f"Send Content-Type: {PART_TYPE}.")
 
 
@@ -117,54 +121,68 @@ def one_digest(said: str | None, also_said: str | None) -> str | None:
 
 
 def concat_of(headers: Headers) -> Concat | None:
-    """What Upload-Concat says, None without it. A part may be named by its path or its whole address. Raises Invalid."""
+    """What Upload-Concat says, None without it. A part may be named by its path or its whole address, whatever name the server
+    has there. Raises Invalid; NotFound for what is no upload's address, so that no part is ever left out in silence."""
     said = headers.get_all("Upload-Concat")
     if not said:
         return None
     if said == ["partial"]:
         return Concat("partial", ())
     kind, _, listed = said[0].partition(";")
-    part_ids = [address.rstrip("/").rpartition("/")[2] for address in listed.split()]
-    if len(said) > 1 or kind.strip() != "final" or not part_ids:
+    addresses = listed.split()
+    if len(said) > 1 or kind.strip() != "final" or not addresses:
         raise Invalid("Upload-Concat is neither partial nor a list of parts.", "Send `partial`, or `final;/files/ID /files/ID`.")
-    return Concat(said[0], tuple(part_ids))
+    return Concat(said[0], tuple(_part_id(address) for address in addresses))
+
+
+def _part_id(address: str) -> str:
+    named = _PART.fullmatch(address)
+    if named is None:
+        raise NotFound
+    return named[1]
 
 
 def metadata_of(headers: Headers) -> Metadata:
-    """What Upload-Metadata says; a file without a name is given one. Raises MetadataInvalid, DigestInvalid."""
-    said = headers.get_all("Upload-Metadata")
-    if len(said) > 1:
-        raise MetadataInvalid("There is more than one Upload-Metadata.", "Send all pairs in one header, with commas between.")
-    text = said[0] if said else ""
+    """What Upload-Metadata says, in one line or several (RFC 9110 §5.3); a file without a name is given one. Raises
+    MetadataInvalid, DigestInvalid."""
+    text = ",".join(headers.get_all("Upload-Metadata"))
     if len(text) > METADATA_BYTES:
         raise MetadataInvalid(f"Upload-Metadata is longer than {METADATA_BYTES} bytes.", "Send less of it.")
     pairs = _pairs(text)
-    digest = pairs.get("sha256")
+    digest = _text(pairs, "sha256")
     return Metadata(text, _name(pairs), parse_sha256(digest) if digest else None)
 
 
-def _pairs(text: str) -> dict[str, str]:
-    """Tus 1.0.0 §Upload-Metadata: `key base64,key base64`; a value may be missing, a key comes once."""
-    pairs: dict[str, str] = {}
+def _pairs(text: str) -> dict[str, bytes]:
+    """Tus 1.0.0 §Upload-Metadata: `key base64,key base64`; a value may be missing, and any bytes; a key comes once."""
+    pairs: dict[str, bytes] = {}
     for pair in text.split(",") if text.strip() else ():
         key, _, encoded = pair.strip(" ").partition(" ")
         if not _KEY.fullmatch(key) or key in pairs:
             raise MetadataInvalid("A key of Upload-Metadata is empty, not ASCII, or there twice.", "Correct the header.")
         try:
-            pairs[key] = b64decode(encoded.strip(" "), validate=True).decode("utf-8")
-        except (binascii.Error, UnicodeDecodeError):
-            raise MetadataInvalid(
-                "A value of Upload-Metadata is not UTF-8 in Base64.", "Encode each value's UTF-8 bytes in Base64."
-            ) from None
+            pairs[key] = b64decode(encoded.strip(" "), validate=True)
+        except binascii.Error:
+            raise MetadataInvalid("A value of Upload-Metadata is not Base64.", "Encode each value in Base64.") from None
     return pairs
 
 
-def _name(pairs: dict[str, str]) -> str:
-    path = pairs.get("relativePath", "")
+def _text(pairs: dict[str, bytes], key: str) -> str:
+    """A value that is understood here, empty without it. Raises MetadataInvalid."""
+    try:
+        return pairs.get(key, b"").decode("utf-8")
+    except UnicodeDecodeError:
+        raise MetadataInvalid(
+            f"The value of {key} in Upload-Metadata is not UTF-8.", "Encode its UTF-8 bytes in Base64."
+        ) from None
+
+
+def _name(pairs: dict[str, bytes]) -> str:
+    path = _text(pairs, "relativePath")
     # Uppy writes a path that it does not know as the word null, and one that it knows with a slash in front.
     if path and path != "null":
         return path.removeprefix("/")
-    return pairs.get("filename") or f"unnamed-{secrets.token_hex(4)}"
+    return _text(pairs, "filename") or f"unnamed-{secrets.token_hex(4)}"
 
 
 def _number(headers: Headers, name: str) -> int | None:

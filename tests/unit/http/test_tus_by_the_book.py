@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from tests.fixtures.tls import Answer
 from tests.unit.http.tus_site import PART, TusSite, checksum, encoded
 
 NOWHERE = "/files/" + "0" * 32
@@ -22,6 +23,12 @@ def rule(says: str) -> Callable[[Rule], Rule]:
         return check
 
     return kept
+
+
+def raw(site: TusSite, method: str, path: str, *fields: str, body: bytes = b"") -> Answer:
+    """A request whose fields may come twice."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {site.token}", *fields]
+    return site.server.ask("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
 
 
 def whole(site: TusSite, data: bytes = b"abcde", **headers: str) -> str:
@@ -87,6 +94,31 @@ def _(site: TusSite) -> None:
         assert {"creation", "expiration", "checksum", "concatenation"} <= set(told.headers["Tus-Extension"].split(","))
         assert "sha1" in told.headers["Tus-Checksum-Algorithm"].split(",")
         assert not re.search(r"[^a-z0-9,]", told.headers["Tus-Checksum-Algorithm"])
+        assert told.headers["Allow"] == "OPTIONS, GET, POST, PUT"
+    assert site.ask("OPTIONS", NOWHERE).headers["Allow"] == "OPTIONS, HEAD, GET, PATCH, DELETE"
+    assert raw(site, "OPTIONS", "*").status == 204
+
+
+@rule("what a field that comes twice says must not depend on which one is read")
+def _(site: TusSite) -> None:
+    path = site.create(5)
+    part = f"Content-Type: {PART}"
+    for method, fields, status in (
+        ("PATCH", ["Tus-Resumable: 1.0.0", "Tus-Resumable: 2.0.0", part, "Upload-Offset: 0"], 412),
+        ("PATCH", ["Tus-Resumable: 1.0.0", part, "Content-Type: text/plain", "Upload-Offset: 0"], 415),
+        ("PATCH", ["Tus-Resumable: 1.0.0", part, "Upload-Offset: 0", "Upload-Offset: 3"], 400),
+        ("PATCH", ["Tus-Resumable: 1.0.0", part, "Upload-Offset: 0", "Upload-Length: 5", "Upload-Length: 6"], 400),
+        ("POST", ["Tus-Resumable: 1.0.0", "X-HTTP-Method-Override: PATCH", "X-HTTP-Method-Override: DELETE"], 400),
+    ):
+        assert raw(site, method, path, *fields).status == status, fields
+    for fields in (
+        ["Upload-Length: 5", "Upload-Length: 6"],
+        ["Upload-Defer-Length: 1", "Upload-Defer-Length: 0"],
+        ["Upload-Length: 5", "Upload-Concat: partial", f"Upload-Concat: final;{path}"],
+        ["Upload-Length: 5", "Upload-Metadata: a MQ==", "Upload-Metadata: a Mg=="],
+    ):
+        assert raw(site, "POST", "/files", "Tus-Resumable: 1.0.0", *fields).status == 400, fields
+    assert site.ask("HEAD", path).offset == 0
 
 
 @rule("PATCH is 204 and tells the sum of the offset and what came")
@@ -125,9 +157,13 @@ def _(site: TusSite) -> None:
     assert site.ask("HEAD", path).offset == 0
 
 
-@rule("PATCH of what is not there is 404")
+@rule("PATCH of what is not there is 404, whatever else is wrong with it")
 def _(site: TusSite) -> None:
     assert site.patch(NOWHERE, 0, b"abc").status == 404
+    assert site.patch(NOWHERE, 0, b"abc", Content_Type="text/plain").status == 404
+    gone = site.create(5)
+    site.ask("DELETE", gone)
+    assert site.ask("PATCH", gone, {}, b"abc").status == 410
     assert site.patch("/files/no-such-upload", 0, b"abc").status == 404
 
 
@@ -144,6 +180,11 @@ def _(site: TusSite) -> None:
     sent = {"X-HTTP-Method-Override": "PATCH", "Content-Type": PART, "Upload-Offset": "0"}
     for own in ("POST", "PUT"):
         assert site.ask(own, path, sent, b"ab").status == (204 if own == "POST" else 409)
+    assert site.ask("GET", path, {**sent, "Upload-Offset": "2", "X-HTTP-Method-Override": "patch"}, b"").status == 204
+    assert site.ask("HEAD", path, {"X-HTTP-Method-Override": ""}).offset == 2
+    assert site.ask("HEAD", path, {"X-HTTP-Method-Override": "PUT"}).status == 405
+    assert site.ask("POST", path, {"X-HTTP-Method-Override": "BREW"}).status == 400
+    assert site.ask("PATCH", "/files", {"X-HTTP-Method-Override": "POST", "Upload-Length": "5"}).status == 201
     assert site.ask("POST", path, {"X-HTTP-Method-Override": "HEAD"}).offset == 2
     assert site.ask("GET", path, {"X-HTTP-Method-Override": "OPTIONS"}, version=None).headers["Tus-Version"] == "1.0.0"
     assert site.ask("POST", path, {"X-HTTP-Method-Override": "DELETE"}).status == 204
@@ -201,6 +242,20 @@ def _(site: TusSite) -> None:
         told = site.ask("POST", headers={"Upload-Length": "5", "Upload-Metadata": text})
         assert told.status == 201, text
         assert site.ask("HEAD", told.headers["Location"]).headers["Upload-Metadata"] == text.strip()
+
+
+@rule("metadata may be any bytes, except what is a name here, and may come in several lines")
+def _(site: TusSite) -> None:
+    text = f"raw {encoded(bytes(range(256)))}"
+    path = site.ask("POST", headers={"Upload-Length": "5", "Upload-Metadata": text}).headers["Location"]
+    assert site.ask("HEAD", path).headers["Upload-Metadata"] == text
+    for key in ("filename", "relativePath"):
+        refused = site.ask("POST", headers={"Upload-Length": "5", "Upload-Metadata": f"{key} {encoded(bytes([255]))}"})
+        assert (refused.status, refused.code) == (400, "metadata-invalid")
+    told = raw(
+        site, "POST", "/files", "Tus-Resumable: 1.0.0", "Upload-Length: 5", "Upload-Metadata: a MQ==", "Upload-Metadata: b"
+    )
+    assert site.ask("HEAD", told.headers["location"]).headers["Upload-Metadata"] == "a MQ==,b"
 
 
 @rule("metadata that is not Base64, or has a key twice or an empty one, is 400")
@@ -290,6 +345,8 @@ def _(site: TusSite) -> None:
     assert site.ask("POST", headers={"Upload-Concat": f"final;{part}", "Upload-Length": "3"}).status == 400
     path = site.ask("POST", headers={"Upload-Concat": f"final;{part}"}).headers["Location"]
     assert [site.patch(path, offset, b"x").status for offset in (0, 3)] == [403, 403]
+    assert [site.patch(path, 3, b"").status, site.patch(path, 0, b"x", Content_Type="text/plain").status] == [403, 403]
+    assert site.ask("PATCH", path, {}, b"x").status == 403
     head = site.ask("HEAD", path)
     assert (head.offset, head.headers["Upload-Metadata"], site.ask("HEAD", part).offset) == (3, None, 3)
 
@@ -301,6 +358,7 @@ def _(site: TusSite) -> None:
         path = site.ask("POST", headers={"Upload-Concat": f"final;{named}"}).headers["Location"]
         head = site.ask("HEAD", path)
         assert (head.status, head.headers["Upload-Offset"], head.headers["Upload-Length"]) == (200, None, length)
+        assert (site.ask("GET", path).status, site.ask("GET", path).headers["Upload-Offset"]) == (204, None)
     assert site.patch(part, 0, b"abcde").status == 204
 
 
@@ -309,6 +367,36 @@ def _(site: TusSite) -> None:
     for named, status in ((f"final;{NOWHERE}", 404), ("final;", 400), ("final", 400), ("other", 400)):
         assert site.ask("POST", headers={"Upload-Concat": named}).status == status
     assert site.ask("POST", headers={"Upload-Concat": f"final;{whole(site)}"}).status == 400
+    part = whole(site, b"abc", **{"Upload-Concat": "partial"})
+    final = site.ask("POST", headers={"Upload-Concat": f"final;{part}"}).headers["Location"]
+    assert site.ask("POST", headers={"Upload-Concat": f"final;{final}"}).status == 400
+    for named in (
+        f"{part},{part}",
+        f"{part}?a",
+        f"/elsewhere{part}",
+        f"{part}/x",
+        f"{part} {part}x",
+        "https://localhost" + part[6:],
+    ):
+        assert site.ask("POST", headers={"Upload-Concat": f"final;{named}"}).status == 404, named
+    for said in ("Partial", "PARTIAL", "partial;", "partial, partial", "", f"FINAL;{part}", f"final:{part}", "final; "):
+        assert site.ask("POST", headers={"Upload-Length": "3", "Upload-Concat": said}).status == 400, said
+
+
+@rule("as many as 1,000 parts may be named by their whole addresses; HEAD tells them all")
+def _(site: TusSite) -> None:
+    part = whole(site, b"abc", **{"Upload-Concat": "partial"})
+    address = f"https://eftgateway-apac.a-long-domain-of-a-customer.example.com:8441{part}"
+    sent = ["Tus-Resumable: 1.0.0", "Upload-Concat: final;" + " ".join([address] * 1000)]
+    told = raw(site, "POST", "/files", *sent)
+    assert (told.status, told.headers["upload-offset"], "upload-concat" in told.headers) == (201, "3000", False)
+    peer = site.server.peer()
+    authorization = f"Authorization: Bearer {site.token}"
+    peer.send(f"HEAD {told.headers['location']} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\nTus-Resumable: 1.0.0\r\n\r\n")
+    assert peer.answer(to_head=True).headers["upload-concat"] == sent[1].partition(": ")[2]
+    assert site.stored(told.headers["location"]) == b"abc" * 1000
+    refused = raw(site, "POST", "/files", *sent, sent[1].replace("Concat", "Other"))
+    assert (refused.status, b"131072 bytes" in refused.body) == (431, True)
 
 
 @pytest.mark.parametrize("check", [check for _, check in RULES], ids=[says for says, _ in RULES])
