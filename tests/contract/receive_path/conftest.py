@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,6 +85,18 @@ class Site:
     def directory_of(self, transfers: Transfers) -> Directory:
         return Directory(transfers._r, transfers, UnsignedReceipts(), settle_s=5, space=lambda: Space(1, 1))
 
+    async def open_case(self, case_id: str) -> None:
+        """A new case of that name, of at most 16 bytes."""
+        case = Case(
+            id=case_id,
+            uid=case_id.encode().hex().ljust(32, "0"),
+            organisation="Example",
+            subject="Test",
+            status=CaseStatus.OPEN,
+            created_at=START,
+        )
+        await self.database.write(lambda conn: cases.insert(conn, case))
+
     async def change_case(self, case_id: str, **changes: object) -> None:
         def work(conn):  # type: ignore[no-untyped-def]
             case = cases.lock(conn, case_id)
@@ -128,8 +141,9 @@ async def read_all(transfers: Transfers, attachment_id: str) -> bytes:
     return b"".join([piece async for piece in transfers.read(attachment, 0, attachment.size)])
 
 
-@pytest_asyncio.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+@asynccontextmanager
+async def opened_site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A region in that directory, with the cases C-1 and C-2."""
     root = tmp_path / "root"
     root.mkdir()
     database = Database(f"sqlite:///{tmp_path}/eft.db")
@@ -142,15 +156,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     keys = SlotFileKeyStore.create(files, master, "us")
     made = Site(tmp_path, database, LocalDiskSegments(files, "us"), keys, MovableClock())
     for case_id in ("C-1", "C-2"):
-        case = Case(
-            id=case_id,
-            uid=case_id.encode().hex().ljust(32, "0"),
-            organisation="Example",
-            subject="Test",
-            status=CaseStatus.OPEN,
-            created_at=START,
-        )
-        await database.write(lambda conn, case=case: cases.insert(conn, case))
+        await made.open_case(case_id)
     yield made
     for transfers in made.workers:
         if transfers._r.bus._socket is not None:
@@ -158,6 +164,12 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     for pool in made.pools:
         pool.shutdown(wait=True)
     await database.close()
+
+
+@pytest_asyncio.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with opened_site(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
