@@ -89,6 +89,7 @@ class Gateway:
         self._sftp = SftpDoor(
             directory=directory,
             accounts=made.accounts,
+            keys=made.accounts.public_keys,
             clock=made.clock,
             settings=SftpSettings(
                 host_keys=config.sftp.host_keys,
@@ -101,6 +102,7 @@ class Gateway:
                 unauthenticated_per_address=config.sftp.waiting_per_address,
                 failed_attempts_per_address=config.sftp.failures_per_address,
                 failed_attempts_per_account=config.sftp.failures_per_account,
+                keepalive_s=config.sftp.keepalive_s,
                 settle_s=config.uploads.settle_s,
                 settle_suspicious_s=config.uploads.settle_suspicious_s,
             ),
