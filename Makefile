@@ -77,9 +77,15 @@ test: setup lint $(INTEROP_INSTALLED) ## Lint and run the tests (choose some wit
 soak: setup ## Run the tests that take hours (ARGS as for test)
 	$(BIN)/python -m pytest -m soak --timeout=0 $(ARGS)
 
+# docs/performance.md says what each of these measures, and how long it takes.
 .PHONY: bench
-bench: setup ## Compare eft with other servers, side by side, into loadtests/results/
-	$(BIN)/python -m loadtests.bench $(ARGS)
+bench: setup ## Compare eft with other servers, into loadtests/results/ (QUICK=1, PARTS=https, WORKLOADS=…, ROUNDS=n, FILES=n)
+	$(BIN)/python -m loadtests.bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PARTS),--parts $(PARTS)) \
+	    $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(FILES),--files $(FILES)) $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: setup ## Build the servers that benches compare with, into var/peers/ (needs Go, npm and cargo; minutes)
+	$(BIN)/python -m loadtests.build_peers $(ARGS)
 
 .PHONY: demo
 demo: setup ## Run three gateways on this machine, data under var/ (ARGS=--detach returns when they are ready)

@@ -1,36 +1,49 @@
-"""HTTPS: eft beside nginx, tusd, @tus/server and rustus, in turn, every workload its own row. TLS on all.
+"""HTTPS: eft beside nginx, tusd, @tus/server and rustus, in turn, every workload a slice of its own. TLS on all.
 
-    python -m loadtests.https_bench --rounds 5 [--workloads stream …] [--targets eft nginx tusd …]
+    python -m loadtests.https_bench --rounds 5 [--workloads stream clients …] [--targets eft nginx tusd …]
 
-eft verifies, seals and makes durable what it takes; the peers do none of the three. `eft-2` is eft with two workers.
+eft verifies, seals and makes durable what it takes; the peers do none of the three. `eft-2` has two workers; `eft-no-digest`,
+`eft-no-seal`, `eft-no-fsync` and `eft-none` do not do what their names say, `eft-none` none of the three.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from functools import partial
-import json
 from pathlib import Path
-import resource
-import statistics
-import subprocess
-import tempfile
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
-from loadtests import https_servers
-from loadtests.https_servers import Absent, Target
-from loadtests.measure import GIB, MIB, Figure, run
+from loadtests import https_servers, slices
+from loadtests.compare import Against
+from loadtests.https_servers import Target
+from loadtests.measure import GIB, MIB
+from loadtests.slices import Door, Slice
 
-STARTS = {
+WARM = 4
+"""The round that does not count does one such part of the work."""
+
+STARTS: dict[str, Callable[[Path], AbstractContextManager[Target]]] = {
     "eft": https_servers.eft,
-    "eft-2": lambda directory: https_servers.eft(directory, 2),
+    "eft-2": lambda directory: https_servers.eft(directory, "eft, 2 workers", workers=2),
+    "eft-no-digest": lambda directory: https_servers.eft(directory, "eft-no-digest", without=("digest",)),
+    "eft-no-seal": lambda directory: https_servers.eft(directory, "eft-no-seal", without=("seal",)),
+    "eft-no-fsync": lambda directory: https_servers.eft(directory, "eft-no-fsync", without=("fsync",)),
+    "eft-none": lambda directory: https_servers.eft(directory, "eft-none", without=("digest", "seal", "fsync")),
     "nginx": https_servers.nginx,
     "tusd": https_servers.tusd,
     "tus-node": https_servers.tus_node,
     "rustus": https_servers.rustus,
 }
+ALL = ("eft", "eft-2", "nginx", "tusd", "tus-node", "rustus")
+WITHOUT = ("eft", "eft-no-digest", "eft-no-seal", "eft-no-fsync", "eft-none", "nginx", "tusd")
+AGAINST = [
+    Against("nginx", ("nginx dav",)),
+    Against("tusd", ("tusd",)),
+    Against("the best tus server", ("tusd", "@tus/server", "rustus behind nginx")),
+]
 
 
 @dataclass(frozen=True)
@@ -46,129 +59,73 @@ class Workload:
     def gib(self) -> float:
         return self.files * self.size / GIB
 
+    def less(self, part: int) -> Workload:
+        """The same with fewer files, or with smaller ones where there are not many."""
+        if self.files > self.clients or self.files >= 100:
+            return replace(self, files=max(1, self.files // part), clients=max(1, min(self.clients, self.files // part)))
+        return replace(self, size=max(1, self.size // part))
 
-WORKLOADS = {
-    "one stream": Workload(1, 1, GIB),
-    "8 streams": Workload(8, 8, GIB // 8),
-    "1,000 clients of 1 MiB": Workload(1000, 1000, MIB),
-    "10,000 files of 4 KiB": Workload(16, 10_000, 4096),
-    "download": Workload(1, 1, GIB, get=True),
-}
+
+def workloads(options: Any) -> dict[str, tuple[str, Workload, tuple[str, ...]]]:
+    """By short name: the title, what is done, and by whom."""
+    size, files = options.size_mib * MIB, options.files
+    many = 300 if options.quick else 1000
+    stream = Workload(1, 1, size)
+    streams, clients, small = Workload(8, 8, size // 8), Workload(many, many, MIB), Workload(16, files, 4096)
+    fewer = replace(small, files=min(files, 2000))
+    quantity = f"{options.size_mib / 1024:g} GiB" if options.size_mib >= 1024 else f"{options.size_mib} MiB"
+    return {
+        "stream": (f"one stream of {quantity}", stream, ALL),
+        "streams": (f"8 streams, {quantity} in all", streams, ALL),
+        "clients": (f"{many:,} clients of 1 MiB", clients, ALL),
+        "small": (f"{files:,} files of 4 KiB", small, ALL),
+        "download": (f"download of {quantity}", Workload(1, 1, size, get=True), ALL),
+        "without-stream": (f"one stream of {quantity}, parts taken away", stream, WITHOUT),
+        "without-streams": (f"8 streams, {quantity} in all, parts taken away", streams, WITHOUT),
+        "without-clients": (f"{many:,} clients of 1 MiB, parts taken away", clients, WITHOUT),
+        "without-small": (f"{fewer.files:,} files of 4 KiB, parts taken away", fewer, WITHOUT),
+    }
 
 
 def send(target: Target, workload: Workload, url: str | None = None) -> float:
-    """The seconds it took. Raises SystemExit where a file failed."""
-    words = [str(https_servers.load_client()), "-mode", "get" if url else target.mode, "-url", url or target.url]
-    words += ["-clients", str(workload.clients), "-files", str(workload.files), "-size", str(workload.size)]
-    words += ["-ca", str(target.ca), *(["-token-file", str(target.token_file)] if target.token_file else [])]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
-    told = json.loads(done.stdout)
-    if told["failed"]:
-        raise SystemExit(f"{target.name}: {told['failed']} files failed, the first with {told['first_failure']}")
-    return float(told["seconds"])
+    """The seconds it took. Raises Failed where a file did."""
+    return float(https_servers.load(target, url, clients=workload.clients, files=workload.files, size=workload.size)["seconds"])
 
 
 def kept(target: Target, size: int) -> str:
-    """Where one file of that size can be fetched."""
+    """Where one file of that size can be fetched, once it is sent. Raises Failed."""
+    told = https_servers.load(target, size=size)
     if target.gateway is not None:
-        send(target, Workload(1, 1, size))
         found = target.gateway.call("GET", "cases/BENCH-1/attachments?limit=1")["items"][0]
         return f"{target.url}/{found['id']}"
-    if target.mode == "put":
-        send(target, Workload(1, 1, size))
-        return f"{target.url}/1"
-    headers = [
-        "-H",
-        "Tus-Resumable: 1.0.0",
-        "-H",
-        f"Upload-Length: {size}",
-        "-H",
-        "Content-Type: application/offset+octet-stream",
-    ]
-    words = ["curl", "-sS", "--fail", "--cacert", str(target.ca), "-D", "-", "-o", "/dev/null", "-X", "POST", *headers]
-    with tempfile.NamedTemporaryFile() as source:
-        source.truncate(size)
-        told = subprocess.run(
-            [*words, "--data-binary", f"@{source.name}", target.url], check=True, capture_output=True, text=True
-        ).stdout
-    location = next(line.split(":", 1)[1].strip() for line in told.splitlines() if line.lower().startswith("location:"))
-    path = location.split("://", 1)[-1].partition("/")[2] if "://" in location else location.lstrip("/")
-    return "/".join(target.url.split("/")[:3]) + "/" + path
+    return f"{target.url}/1" if target.mode == "put" else urljoin(target.url, urlsplit(told["location"]).path)
 
 
-@contextmanager
-def started(names: list[str], scratch: Path) -> Iterator[list[Target]]:
-    with ExitStack() as stack:
-        targets = []
-        for name in names:
-            try:
-                targets.append(stack.enter_context(STARTS[name](scratch / name)))  # type: ignore[arg-type]
-            except Absent as absent:
-                print(f"{name} is absent: {absent}", flush=True)
-        yield targets
+def slice_of(name: str, options: Any) -> Slice:
+    title, workload, targets = workloads(options)[name]
+    if workload.get:
+        places: dict[str, str] = {}
+
+        def fetch(target: Target) -> float:
+            if target.name not in places:
+                places[target.name] = kept(target, workload.size)
+            return send(target, workload, places[target.name])
+
+        return Slice(title, "GiB", workload.gib, targets, fetch, fetch, clear=False)
+    unit, units = ("file", float(workload.files)) if workload.size < MIB else ("GiB", workload.gib)
+    warm = partial(send, workload=workload.less(WARM))
+    return Slice(title, unit, units, targets, warm, partial(send, workload=workload))
 
 
-def measure(targets: list[Target], names: list[str], rounds: int) -> str:
-    """Every round all servers in turn; the first round does not count."""
-    lines = [
-        "| workload | server | speed against nginx | CPU against nginx | MiB/s, or files/s (lowest to highest) "
-        "| server CPU s/GiB, or ms a file | largest RSS, MiB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in names:
-        workload = WORKLOADS[name]
-        places = {target.name: kept(target, workload.size) if workload.get else None for target in targets}
-        figures: dict[str, list[Figure]] = {target.name: [] for target in targets}
-        for attempt in range(rounds + 1):
-            for target in targets:
-                took: list[float] = []
-                work = partial(_note, took, partial(send, target, workload, places[target.name]))
-                figure = run(work, target.pid)
-                if attempt:
-                    figures[target.name].append(Figure(took[0], figure.cpu_s, figure.rss_mib))
-                if not workload.get and workload.files < 10_000:
-                    target.clear()
-        if not workload.get and workload.files >= 10_000:
-            for target in targets:
-                if target.gateway is None:
-                    target.clear()
-        lines += _rows(name, workload, figures)
-        print(*lines[-len(targets) :], sep="\n", flush=True)
-    return "\n".join(lines)
-
-
-def _note(took: list[float], work: Callable[[], float]) -> None:
-    took.append(work())
-
-
-def _rows(name: str, workload: Workload, figures: dict[str, list[Figure]]) -> list[str]:
-    small = workload.size < MIB
-    units = workload.files if small else workload.gib * 1024
-    speeds = {server: [units / figure.wall_s for figure in found] for server, found in figures.items()}
-    cost = 1000 / workload.files if small else 1 / workload.gib
-    cpu = {server: statistics.median(figure.cpu_s for figure in found) * cost for server, found in figures.items()}
-    peer = "nginx dav" if "nginx dav" in figures else next(iter(figures))
-    fast, cheap = statistics.median(speeds[peer]), cpu[peer] or 1
-    return [
-        f"| {name} | {server} | {statistics.median(speeds[server]) / fast:.2f} | {cpu[server] / cheap:.2f} "
-        f"| {statistics.median(speeds[server]):.0f} ({min(speeds[server]):.0f} to {max(speeds[server]):.0f}) "
-        f"| {cpu[server]:.2f} | {max(figure.rss_mib for figure in found):.0f} |"
-        for server, found in figures.items()
-    ]
-
-
-def main() -> None:
-    options = argparse.ArgumentParser(prog="python -m loadtests.https_bench", description=__doc__)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--targets", nargs="+", default=list(STARTS), choices=list(STARTS))
-    options.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=list(WORKLOADS))
-    options.add_argument("--scratch", type=Path, default=None, help="a directory on the disk to measure")
-    chosen = options.parse_args()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    scratch = tempfile.TemporaryDirectory(dir=chosen.scratch or https_servers.ROOT, prefix=".bench-")
-    with scratch as directory, started(chosen.targets, Path(directory)) as targets:
-        print(measure(targets, chosen.workloads, chosen.rounds))
-
+HTTPS = Door(
+    name="https",
+    summary="Uploads and downloads over HTTPS. Each file is one request (tus: POST with its bytes; nginx: PUT), each client a "
+    "TLS 1.3 connection of its own, from a load client in Go that hashes nothing.",
+    starts=STARTS,
+    slices=tuple(workloads(slices.defaults())),
+    slice_of=lambda name, options, scratch: slice_of(name, options),
+    against=AGAINST,
+)
 
 if __name__ == "__main__":
-    main()
+    slices.main(HTTPS)

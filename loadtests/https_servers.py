@@ -1,6 +1,6 @@
 """The HTTPS servers that are measured: a gateway of eft made for the run, nginx, tusd, @tus/server and rustus.
 
-The peers are built from their registries once, below `var/peers`; one that cannot be built here is named as absent.
+The peers are built by `make bench-peers`, below `var/peers`; one that is not there is named as absent.
 """
 
 from __future__ import annotations
@@ -8,22 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-import os
+import json
 from pathlib import Path
 import shutil
 import subprocess
+from typing import Any
 
 import trustme
 
-from loadtests import sftp_servers
-from loadtests.servers import ROOT, _free_port, _serving
+from loadtests import build_peers, sftp_servers
+from loadtests.compare import Failed
+from loadtests.servers import BUILT, PEERS, Absent, built, free_port, serving
 
-PEERS = Path(__file__).parent / "peers"
-BUILT = ROOT / "var" / "peers"
-
-
-class Absent(Exception):
-    """The server cannot be had on this machine; the reason."""
+TIMEOUT_S = 900
 
 
 @dataclass
@@ -40,17 +37,15 @@ class Target:
     gateway: sftp_servers.Gateway | None = field(default=None, repr=False)
 
     def clear(self) -> None:
-        """Deletes what the last run left."""
-        if self.gateway is not None:
-            self.gateway.clear()
-        elif self.directory is not None:
+        """Deletes what the last run left. A gateway keeps what it took, as it promises; it goes with its directory."""
+        if self.directory is not None:
             subprocess.run(["find", str(self.directory), "-mindepth", "1", "-type", "f", "-delete"], check=True)
 
 
 @contextmanager
-def eft(directory: Path, workers: int = 1) -> Iterator[Target]:
-    """`eft serve`: it verifies, seals and makes durable what it takes."""
-    with sftp_servers.eft(directory, f"eft, {workers} workers" if workers > 1 else "eft", workers=workers) as started:
+def eft(directory: Path, name: str = "eft", **more: Any) -> Iterator[Target]:
+    """`eft serve`: it verifies, seals and makes durable what it takes. `more` as for the SFTP door."""
+    with sftp_servers.eft(directory, name, **more) as started:
         gateway = started.gateway
         assert gateway is not None
         token_file = directory / "upload-token"
@@ -66,7 +61,7 @@ def nginx(directory: Path) -> Iterator[Target]:
     """Nginx with `dav` PUT, one worker."""
     if shutil.which("nginx") is None:
         raise Absent("nginx is not installed")
-    port, ca = _free_port(), _certificate(directory)
+    port, ca = free_port(), _certificate(directory)
     stored = directory / "stored"
     for name in (stored, directory / "body", directory / "logs"):
         name.mkdir(parents=True)
@@ -78,48 +73,43 @@ def nginx(directory: Path) -> Iterator[Target]:
         f"ssl_certificate {directory}/tls.pem; ssl_certificate_key {directory}/tls.key; ssl_protocols TLSv1.2 TLSv1.3; "
         f"location / {{ root {stored}; dav_methods PUT DELETE; create_full_put_path on; }} }} }}"
     )
-    with _serving(["nginx", "-c", str(directory / "nginx.conf"), "-p", str(directory)], port) as pid:
+    with serving(["nginx", "-c", str(directory / "nginx.conf"), "-p", str(directory)], port) as pid:
         yield Target("nginx dav", pid, f"https://localhost:{port}/bench", ca, mode="put", directory=stored)
 
 
 @contextmanager
 def tusd(directory: Path) -> Iterator[Target]:
     """Tusd with its file store."""
-    program = _built("tusd", "go", lambda to: _go(PEERS / "tusd", to, "github.com/tus/tusd/v2/cmd/tusd"))
-    port, ca = _free_port(), _certificate(directory)
+    program = built("tusd")
+    port, ca = free_port(), _certificate(directory)
     stored = directory / "stored"
     stored.mkdir()
     words = [str(program), "-host", "127.0.0.1", "-port", str(port), "-upload-dir", str(stored), "-base-path", "/files/"]
     words += ["-tls-certificate", f"{directory}/tls.pem", "-tls-key", f"{directory}/tls.key", "-tls-mode", "tls13"]
-    with _serving([*words, "-show-startup-logs=false", "-verbose=false"], port) as pid:
+    with serving([*words, "-show-startup-logs=false", "-verbose=false"], port) as pid:
         yield Target("tusd", pid, f"https://localhost:{port}/files/", ca, directory=stored)
 
 
 @contextmanager
 def tus_node(directory: Path) -> Iterator[Target]:
     """@tus/server with its file store."""
-    if shutil.which("npm") is None:
-        raise Absent("npm is not installed")
-    home = BUILT / "tus-node"
-    if not (home / "node_modules").exists():
-        shutil.copytree(PEERS / "tus-node", home, dirs_exist_ok=True)
-        subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--no-package-lock"], cwd=home, check=True)
+    home = built("tus-node")
     shutil.copy(PEERS / "tus-node" / "server.mjs", home)
-    port, ca = _free_port(), _certificate(directory)
+    port, ca = free_port(), _certificate(directory)
     stored = directory / "stored"
     stored.mkdir()
     words = ["node", str(home / "server.mjs"), str(port), str(stored), f"{directory}/tls.pem", f"{directory}/tls.key"]
-    with _serving(words, port) as pid:
+    with serving(words, port) as pid:
         yield Target("@tus/server", pid, f"https://localhost:{port}/files", ca, directory=stored)
 
 
 @contextmanager
 def rustus(directory: Path) -> Iterator[Target]:
     """rustus, which speaks no TLS, behind nginx: their CPU is counted together."""
-    program = _built("rustus", "cargo", _cargo)
+    program = built("rustus")
     if shutil.which("nginx") is None:
         raise Absent("nginx, which speaks TLS for it, is not installed")
-    port, behind, ca = _free_port(), _free_port(), _certificate(directory)
+    port, behind, ca = free_port(), free_port(), _certificate(directory)
     stored, info = directory / "stored", directory / "info"
     for name in (stored, info, directory / "body", directory / "logs"):
         name.mkdir(parents=True)
@@ -134,43 +124,26 @@ def rustus(directory: Path) -> Iterator[Target]:
     )
     both = f"{program} --host 127.0.0.1 --port {behind} --url /files --data-dir {stored} --info-dir {info} --log-level ERROR & "
     both += f"exec nginx -c {directory}/nginx.conf -p {directory}"
-    with _serving(["sh", "-c", both], port) as pid:
+    with serving(["sh", "-c", both], port) as pid:
         yield Target("rustus behind nginx", pid, f"https://localhost:{port}/files", ca, directory=stored)
 
 
-def _built(name: str, tool: str, build: object) -> Path:
-    program = BUILT / name
-    if not program.exists():
-        if shutil.which(tool) is None:
-            raise Absent(f"{tool} is not installed")
-        BUILT.mkdir(parents=True, exist_ok=True)
-        try:
-            build(program)  # type: ignore[operator]
-        except subprocess.CalledProcessError as failed:
-            raise Absent(f"it could not be built: {failed}") from None
-    return program
+def load(target: Target, url: str | None = None, **words: object) -> dict[str, Any]:
+    """What loadtests/peers/tus-load tells of a run: it sends, or fetches `url`. `words`: its flags, `_` for `-`. Raises Failed.
 
-
-def _go(module: Path, program: Path, package: str) -> None:
-    scratch = BUILT / f"{program.name}-source"
-    shutil.copytree(module, scratch, dirs_exist_ok=True)
-    environment = {**os.environ, "GOFLAGS": "-mod=mod"}
-    subprocess.run(["go", "build", "-o", str(program), package], cwd=scratch, check=True, env=environment)
-
-
-def _cargo(program: Path) -> None:
-    subprocess.run(["cargo", "install", "--quiet", "--root", str(BUILT / "cargo"), "rustus"], check=True)
-    shutil.copy(BUILT / "cargo" / "bin" / "rustus", program)
-
-
-def load_client() -> Path:
-    """The program that sends and fetches, built from loadtests/peers/tus-load."""
-    program = BUILT / "tus-load"
-    source = PEERS / "tus-load"
-    if not program.exists() or program.stat().st_mtime < (source / "main.go").stat().st_mtime:
-        BUILT.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["go", "build", "-o", str(program), "."], cwd=source, check=True)
-    return program
+    The client is built when it is first needed: no bench goes without it.
+    """
+    build_peers.go("tus-load")
+    command = [str(BUILT / "tus-load"), "-mode", "get" if url else target.mode, "-url", url or target.url, "-ca", str(target.ca)]
+    command += ["-token-file", str(target.token_file)] if target.token_file else []
+    command += [str(word) for flag, value in words.items() for word in (f"-{flag.replace('_', '-')}", value)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    if done.returncode:
+        raise Failed(done.stderr[-500:])
+    told: dict[str, Any] = json.loads(done.stdout)
+    if told["failed"]:
+        raise Failed(f"{told['failed']} files, the first with {told['first_failure']}")
+    return told
 
 
 def _certificate(directory: Path) -> Path:

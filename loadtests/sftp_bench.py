@@ -1,46 +1,72 @@
-"""SFTP: eft beside OpenSSH's server and Go's pkg/sftp, in turn, every client its own row. Ratios against the better peer first.
+"""SFTP: eft beside OpenSSH's server and Go's pkg/sftp, in turn, every client a slice of its own. Ratios first.
 
-    python -m loadtests.sftp_bench --rounds 5 --size-mib 512 [--workloads …] [--targets eft eft-plain openssh go]
+    python -m loadtests.sftp_bench --rounds 5 [--workloads put-gcm psftp …] [--targets eft eft-plain openssh go]
 
-`eft-plain` is eft without the faster packet layer. eft verifies, seals and makes durable what it takes; the peers do none of the
-three.
+eft verifies, seals and makes durable what it takes; the peers do none of the three. `eft-2` has two workers; `eft-plain` goes
+without the faster packet layer, `eft:PIECE` has that piece of it alone; `eft-no-digest`, `eft-no-seal`, `eft-no-fsync` and
+`eft-none` do not do what their names say, `eft-none` none of the three; `eft-no-hash` takes any password at once.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 import itertools
 import os
 from pathlib import Path
-import statistics
-import tempfile
 import time
+from typing import Any
 
-from loadtests import sftp_clients, sftp_servers, sftp_sessions
-from loadtests.measure import GIB, MIB, Figure, run
+from loadtests import sftp_clients, sftp_servers, sftp_sessions, slices
+from loadtests.compare import Against
+from loadtests.measure import GIB, MIB
 from loadtests.sftp_servers import Target
+from loadtests.slices import Door, Slice
 
 GCM = ("-o", "Ciphers=aes128-gcm@openssh.com")
 CHACHA = ("-o", "Ciphers=chacha20-poly1305@openssh.com")
-SMALL_FILES, SMALL_BYTES, CONNECTS, AT_ONCE = 2000, 4096, 100, 8
+SMALL_BYTES, WARM_FILES, CONNECTS, QUICK_CONNECTS, WARM_CONNECTS, AT_ONCE = 4096, 100, 200, 60, 10, 8
+PIECES = ("receive", "send", "channel", "gcm", "chacha", "hmac")
 
 _numbers = itertools.count()
 
+STARTS: dict[str, Callable[[Path], AbstractContextManager[Target]]] = {
+    "eft": sftp_servers.eft,
+    "eft-2": lambda directory: sftp_servers.eft(directory, "eft, 2 workers", workers=2),
+    "eft-plain": lambda directory: sftp_servers.eft(directory, "eft-plain", pieces=[]),
+    **{f"eft:{piece}": partial(sftp_servers.eft, name=f"eft:{piece}", pieces=[piece]) for piece in PIECES},
+    **{f"eft-no-{part}": partial(sftp_servers.eft, name=f"eft-no-{part}", without=(part,)) for part in sftp_servers.WITHOUT},
+    "eft-none": partial(sftp_servers.eft, name="eft-none", without=("digest", "seal", "fsync")),
+    "openssh": sftp_servers.openssh_target,
+    "go": sftp_servers.go_target,
+}
+THREE = ("eft", "openssh", "go")
+WITHOUT = ("eft", "eft-no-digest", "eft-no-seal", "eft-no-fsync", "eft-none", "openssh", "go")
+AGAINST = [
+    Against("the better peer", ("OpenSSH", "Go pkg/sftp")),
+    Against("OpenSSH", ("OpenSSH",)),
+    Against("Go pkg/sftp", ("Go pkg/sftp",)),
+]
+
 
 class Bench:
-    """What the workloads share: sources, scratch and the size of one file in bytes."""
+    """What the workloads share: sources in `scratch`, the bytes of a large file, how many small ones there are and connects."""
 
-    def __init__(self, scratch: Path, size: int) -> None:
-        self.scratch, self.size = scratch, size
-        self.source, self.piece, self.many = scratch / "source", scratch / "piece", scratch / "many"
-        _fill(self.source, size)
-        _fill(self.piece, size // AT_ONCE)
-        self.many.mkdir()
-        for number in range(SMALL_FILES):
-            (self.many / f"{number:04}.bin").write_bytes(os.urandom(SMALL_BYTES))
+    def __init__(self, scratch: Path, size: int, files: int, connects: int) -> None:
+        self.scratch, self.size, self.files, self.count = scratch, size, files, connects
+        self.source, self.piece, self.many, self.few = (scratch / name for name in ("source", "piece", "many", "few"))
+        self._kept: set[str] = set()
+
+    def prepare(self) -> None:
+        """Writes the sources."""
+        _fill(self.source, self.size)
+        _fill(self.piece, self.size // AT_ONCE)
+        for directory, count in ((self.many, self.files), (self.few, WARM_FILES)):
+            directory.mkdir()
+            for number in range(count):
+                (directory / f"{number:05}.bin").write_bytes(os.urandom(SMALL_BYTES))
 
     def put(self, target: Target, *options: str) -> None:
         sftp_clients.openssh(target, self.scratch, [f"put {self.source} {target.prefix}{_name()}"], *options)
@@ -55,6 +81,9 @@ class Bench:
         sftp_clients.rclone(target, self.scratch, self.source, _name())
 
     def get(self, target: Target, *options: str) -> None:
+        if target.name not in self._kept:
+            sftp_clients.openssh(target, self.scratch, [f"put {self.source} {target.prefix}kept"], *GCM)
+            self._kept.add(target.name)
         sftp_clients.openssh(target, self.scratch, [f"get {target.prefix}kept /dev/null"], *options)
 
     def at_once(self, target: Target) -> None:
@@ -64,99 +93,61 @@ class Bench:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(one, range(AT_ONCE)))
 
-    def small(self, target: Target) -> None:
+    def small(self, target: Target, directory: Path | None = None) -> None:
         name = target.prefix + _name()
-        sftp_clients.openssh(target, self.scratch, [f"mkdir {name}", f"put {self.many}/* {name}/"])
+        sftp_clients.openssh(target, self.scratch, [f"mkdir {name}", f"put {directory or self.many}/* {name}/"])
 
-    def connects(self, target: Target) -> None:
-        sftp_sessions.connect_often(target, CONNECTS)
+    def connects(self, target: Target, count: int = 0) -> None:
+        sftp_sessions.connect_often(target, count or self.count)
 
     def asyncssh(self, target: Target) -> None:
         sftp_sessions.put(target, self.source, target.prefix + _name())
 
-    def keep(self, target: Target) -> None:
-        """Something to download."""
-        sftp_clients.openssh(target, self.scratch, [f"put {self.source} {target.prefix}kept"], *GCM)
+
+SLICES = (
+    "put", "put-gcm", "put-chacha", "psftp", "lftp", "rclone", "asyncssh", "get-gcm", "get-chacha", "8-at-once", "small",
+    "connects", "without-put-gcm", "without-small",
+)  # fmt: skip
 
 
-def workloads(bench: Bench) -> dict[str, tuple[Callable[[Target], None], float]]:
-    """By name: what is done, and of how many units: GiB, files, connects."""
+def slice_of(name: str, options: Any, scratch: Path) -> Slice:
+    """A large file has half the size of the other door's, and there are a fifth as many small ones: each client is a slice."""
+    files, connects = max(WARM_FILES, options.files // 5), QUICK_CONNECTS if options.quick else CONNECTS
+    bench = Bench(scratch, options.size_mib * MIB // 2, files, connects)
+    bench.prepare()
     gib = bench.size / GIB
-    return {
-        "put": (bench.put, gib),
-        "put-gcm": (lambda target: bench.put(target, *GCM), gib),
-        "put-chacha": (lambda target: bench.put(target, *CHACHA), gib),
-        "psftp": (bench.psftp, gib),
-        "lftp": (bench.lftp, gib),
-        "rclone": (bench.rclone, gib),
-        "asyncssh": (bench.asyncssh, gib),
-        "get-gcm": (lambda target: bench.get(target, *GCM), gib),
-        "get-chacha": (lambda target: bench.get(target, *CHACHA), gib),
-        "8-at-once": (bench.at_once, gib),
-        "small": (bench.small, SMALL_FILES),
-        "connects": (bench.connects, CONNECTS),
+    each = f"{options.size_mib // 2} MiB"
+    if name in ("small", "without-small"):
+        title = f"{files:,} files of 4 KiB, OpenSSH's sftp" + (", parts taken away" if name != "small" else "")
+        warm = partial(bench.small, directory=bench.few)
+        return Slice(title, "file", files, THREE if name == "small" else WITHOUT, warm, bench.small)
+    if name == "connects":
+        signing_in = ("eft", "eft-no-hash", "openssh", "go")
+        title = "connects up to the SFTP session, 4 at once"
+        return Slice(title, "connect", connects, signing_in, partial(bench.connects, count=WARM_CONNECTS), bench.connects)
+    gets: dict[str, tuple[str, Callable[[Target], None]]] = {
+        "get-gcm": (f"download of {each}, OpenSSH's sftp, aes128-gcm", lambda target: bench.get(target, *GCM)),
+        "get-chacha": (f"download of {each}, OpenSSH's sftp, chacha20", lambda target: bench.get(target, *CHACHA)),
     }
-
-
-@contextmanager
-def started(names: list[str], scratch: Path, workers: int) -> Iterator[list[Target]]:
-    """The servers; `eft:PIECE,PIECE` is eft with these parts of the packet layer."""
-    with ExitStack() as stack:
-        targets = []
-        for number, name in enumerate(names):
-            directory = scratch / f"server-{number}"
-            if name == "openssh":
-                targets.append(stack.enter_context(sftp_servers.openssh_target(directory)))
-            elif name == "go":
-                targets.append(stack.enter_context(sftp_servers.go_target(directory)))
-            else:
-                pieces = [] if name == "eft-plain" else name.partition(":")[2].split(",") if ":" in name else None
-                targets.append(stack.enter_context(sftp_servers.eft(directory, name, workers=workers, pieces=pieces)))
-        yield targets
-
-
-def measure(bench: Bench, targets: list[Target], names: list[str], rounds: int) -> str:
-    """Every round all servers in turn; the first round does not count."""
-    lines = [
-        "| workload | server | speed against the better peer | CPU against it | MiB, files or connects/s (lowest to highest) "
-        "| CPU s/GiB, or ms each | RSS, MiB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    known = workloads(bench)
-    for name in names:
-        work, units = known[name]
-        figures: dict[str, list[Figure]] = {target.name: [] for target in targets}
-        if name.startswith("get"):
-            for target in targets:
-                bench.keep(target)
-        for attempt in range(rounds + 1):
-            for target in targets:
-                figure = run(lambda work=work, target=target: work(target), target.pid)  # type: ignore[misc]
-                if attempt:
-                    figures[target.name].append(figure)
-                if not name.startswith("get") and name != "small":
-                    target.clear()
-        for target in targets:
-            target.clear()
-        lines += _rows(name, figures, units)
-        print(*lines[-len(targets) :], sep="\n", flush=True)
-    return "\n".join(lines)
-
-
-def _rows(name: str, figures: dict[str, list[Figure]], units: float) -> list[str]:
-    """Of GiB: MiB/s and CPU s/GiB; of things that are counted: how many a second, and CPU ms for each."""
-    scale, cost = (1, 1000) if name in ("small", "connects") else (1024, 1)
-    speeds = {server: [units * scale / figure.wall_s for figure in found] for server, found in figures.items()}
-    speed = {server: statistics.median(found) for server, found in speeds.items()}
-    cpu = {server: statistics.median(one.cpu_s for one in found) / units * cost for server, found in figures.items()}
-    peers = [server for server in figures if not server.startswith("eft")] or list(figures)[:1]
-    fast, cheap = max(speed[peer] for peer in peers), min(cpu[peer] for peer in peers)
-    rss = {server: max(one.rss_mib for one in found) for server, found in figures.items()}
-    return [
-        f"| {name} | {server} | {speed[server] / fast:.2f} | {cpu[server] / cheap:.2f} | {speed[server]:.0f} "
-        f"({min(speeds[server]):.0f} to {max(speeds[server]):.0f}) | {cpu[server]:.2f} | {rss[server]:.0f} |"
-        for server, found in figures.items()
-    ]
+    if name in gets:
+        title, work = gets[name]
+        return Slice(title, "GiB", gib, THREE, work, work, clear=False)
+    puts: dict[str, tuple[str, Callable[[Target], None]]] = {
+        "put": (f"{each}, OpenSSH's sftp, the cipher it chooses", bench.put),
+        "put-gcm": (f"{each}, OpenSSH's sftp, aes128-gcm", lambda target: bench.put(target, *GCM)),
+        "put-chacha": (f"{each}, OpenSSH's sftp, chacha20", lambda target: bench.put(target, *CHACHA)),
+        "psftp": (f"{each}, PSFTP", bench.psftp),
+        "lftp": (f"{each}, lftp", bench.lftp),
+        "rclone": (f"{each}, rclone", bench.rclone),
+        "asyncssh": (f"{each}, asyncssh's client", bench.asyncssh),
+        "8-at-once": (f"8 uploads at once, {each} in all, OpenSSH's sftp, aes128-gcm", bench.at_once),
+        "without-put-gcm": (f"{each}, OpenSSH's sftp, aes128-gcm, parts taken away", lambda target: bench.put(target, *GCM)),
+    }
+    title, work = puts[name]
+    targets: tuple[str, ...] = (
+        WITHOUT if name.startswith("without") else ("eft", "eft-2", "openssh", "go") if name == "8-at-once" else THREE
+    )
+    return Slice(title, "GiB", gib, targets, work, work)
 
 
 def _name() -> str:
@@ -172,20 +163,15 @@ def _fill(file: Path, size: int) -> None:
         out.write(block[: size % len(block)])
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(prog="python -m loadtests.sftp_bench", description=__doc__)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--size-mib", type=int, default=512)
-    options.add_argument("--workers", type=int, default=1)
-    options.add_argument("--targets", nargs="+", default=["eft", "openssh", "go"])
-    options.add_argument("--workloads", nargs="+", default=None)
-    options.add_argument("--scratch", type=Path, default=None, help="a directory on the disk to measure")
-    chosen = options.parse_args()
-    with tempfile.TemporaryDirectory(dir=chosen.scratch or sftp_servers.ROOT, prefix=".bench-") as scratch:
-        bench = Bench(Path(scratch), chosen.size_mib * MIB)
-        with started(chosen.targets, Path(scratch), chosen.workers) as targets:
-            print(measure(bench, targets, chosen.workloads or list(workloads(bench)), chosen.rounds))
-
+SFTP = Door(
+    name="sftp",
+    summary="Uploads and downloads over SFTP, by clients as people run them. eft asks for a password and hashes it (argon2id); "
+    "OpenSSH's server takes a key, Go's any password.",
+    starts=STARTS,
+    slices=SLICES,
+    slice_of=slice_of,
+    against=AGAINST,
+)
 
 if __name__ == "__main__":
-    main()
+    slices.main(SFTP)

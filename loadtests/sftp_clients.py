@@ -8,6 +8,7 @@ from pathlib import Path
 import subprocess
 import time
 
+from loadtests.compare import Failed
 from loadtests.sftp_servers import Target
 
 TIMEOUT_S = 600
@@ -85,4 +86,4 @@ def _run(words: list[str], environment: dict[str, str]) -> None:
         words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S
     )
     if done.returncode:
-        raise SystemExit(f"{words[0]} ended with {done.returncode}: {done.stdout.decode(errors='replace')[-2000:]}")
+        raise Failed(f"{words[0]} ended with {done.returncode}: {done.stdout.decode(errors='replace')[-2000:]}")

@@ -9,7 +9,6 @@ import getpass
 import json
 import os
 from pathlib import Path
-import signal
 import ssl
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import urllib.request
 
 import trustme
 
-from loadtests.servers import ROOT, _free_port, _serving, openssh
+from loadtests.servers import ROOT, START_S, Absent, built, free_port, openssh, serving, stop
 
 CASE = "BENCH-1"
 SCOPES = ("cases:read", "cases:write", "attachments:read", "attachments:write", "tokens:write", "accounts:read", "accounts:write")
@@ -41,10 +40,8 @@ class Target:
     gateway: Gateway | None = field(default=None, repr=False)
 
     def clear(self) -> None:
-        """Deletes what the last run left."""
-        if self.gateway is not None:
-            self.gateway.clear()
-        elif self.directory is not None:
+        """Deletes what the last run left. A gateway keeps what it took, as it promises; it goes with its directory."""
+        if self.directory is not None:
             subprocess.run(["find", str(self.directory), "-mindepth", "1", "-delete"], check=True)
 
 
@@ -67,20 +64,20 @@ class Gateway:
             content = answer.read()
         return json.loads(content) if content else None
 
-    def clear(self) -> None:
-        """A page at a time; a benchmark of many files takes a case of its own instead, and leaves it."""
-        for attachment in self.call("GET", f"cases/{CASE}/attachments?limit=100")["items"]:
-            if attachment["state"] == "available":
-                self.call("DELETE", f"attachments/{attachment['id']}")
+
+WITHOUT = ("digest", "seal", "fsync", "hash")
+"""What `loadtests/without` can take away."""
 
 
 @contextmanager
-def eft(directory: Path, name: str = "eft", *, workers: int = 1, pieces: list[str] | None = None) -> Iterator[Target]:
-    """`eft serve` with an account of one case. `pieces`: of the packet layer, all without it."""
+def eft(
+    directory: Path, name: str = "eft", *, workers: int = 1, pieces: list[str] | None = None, without: tuple[str, ...] = ()
+) -> Iterator[Target]:
+    """`eft serve` with an account of one case. `pieces`: of the packet layer, all without it. `without`: what it does not do."""
     command = str(Path(sys.executable).parent / "eft")
     secrets = directory / "secrets"
     secrets.mkdir(parents=True, mode=0o700)
-    ports = (_free_port(), _free_port(), _free_port())
+    ports = (free_port(), free_port(), free_port())
     gateway = Gateway(directory, ports, directory / "ca.pem")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(gateway.ca))
@@ -108,27 +105,29 @@ def eft(directory: Path, name: str = "eft", *, workers: int = 1, pieces: list[st
     asked = [word for scope in SCOPES for word in ("--scope", scope)]
     gateway.token = json.loads(run("token", "create", "--name", "bench", *asked, "--json"))["token"]
     serve = [command, "serve", "--config", str(config), "--workers", str(workers)]
+    environment = dict(os.environ)
+    if without:
+        environment |= {"PYTHONPATH": str(Path(__file__).parent / "without"), "EFT_BENCH_WITHOUT": ",".join(without)}
     with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(serve, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(serve, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
     try:
-        _wait_until_ready(process, ports[2])
+        _wait_until_ready(process, ports[2], directory / "log")
         gateway.call("PUT", f"cases/{CASE}", {"organisation": "Benchmark", "subject": "Benchmark", "status": "open"})
         account = gateway.call("POST", f"cases/{CASE}/sftp-account")
         yield Target(name, process.pid, ports[1], account["username"], account["password"], prefix="/", gateway=gateway)
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        stop(process)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 30
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_S
     while True:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
                 return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("eft did not start") from None
+                raise Absent(f"it did not start:\n{log.read_text()[-2000:]}") from None
             time.sleep(0.05)
 
 
@@ -143,14 +142,12 @@ def openssh_target(directory: Path) -> Iterator[Target]:
 
 @contextmanager
 def go_target(directory: Path) -> Iterator[Target]:
-    """Built from loadtests/peers/go-sftp, once for a run."""
-    stored, port = directory / "stored", _free_port()
+    """pkg/sftp in the smallest server that it allows, loadtests/peers/go-sftp."""
+    stored, port = directory / "stored", free_port()
+    program = built("go-sftp")
     stored.mkdir(parents=True)
-    program = directory / "go-sftp"
-    source = Path(__file__).parent / "peers" / "go-sftp"
-    subprocess.run(["go", "build", "-o", str(program), "."], cwd=source, check=True, env={**os.environ, "GOFLAGS": "-mod=mod"})
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / "host")], check=True)
     words = [str(program), "-listen", f"127.0.0.1:{port}", "-host-key", str(directory / "host")]
     words += ["-directory", str(stored), "-password", "bench"]
-    with _serving(words, port) as pid:
+    with serving(words, port) as pid:
         yield Target("Go pkg/sftp", pid, port, "bench", "bench", prefix=f"{stored}/", directory=stored)

@@ -2,7 +2,8 @@
 //
 //	tus-load -mode tus|put|get -url https://… -clients 8 -files 8 -size 134217728 -ca ca.pem [-token-file FILE]
 //
-// With tus each file is one POST with its bytes (creation-with-upload); with put one PUT.
+// With tus each file is one POST with its bytes (creation-with-upload); with put one PUT. With -pause each body rests for so long
+// after -pause-after bytes.
 package main
 
 import (
@@ -32,18 +33,25 @@ var (
 	size      = flag.Int64("size", 1<<20, "bytes of a file")
 	authority = flag.String("ca", "", "PEM file of the certificate's authority")
 	tokenFile = flag.String("token-file", "", "a bearer token")
+	pauseAt   = flag.Int64("pause-after", 0, "bytes of a body after which it rests")
+	pause     = flag.Duration("pause", 0, "for how long it rests")
 )
 
-// Ring gives `left` bytes of noise, the same block again and again.
+// Ring gives `left` bytes of noise, the same block again and again. Where `rest` is reached it rests once.
 type Ring struct {
 	block []byte
 	at    int
 	left  int64
+	rest  int64
 }
 
 func (ring *Ring) Read(into []byte) (int, error) {
 	if ring.left == 0 {
 		return 0, io.EOF
+	}
+	if *pause > 0 && ring.left <= ring.rest {
+		ring.rest = -1
+		time.Sleep(*pause)
 	}
 	count := copy(into, ring.block[ring.at:])
 	if int64(count) > ring.left {
@@ -72,7 +80,7 @@ func main() {
 
 	var next, failed atomic.Int64
 	var lock sync.Mutex
-	var first string
+	var first, location string
 	took := make([]float64, 0, *files)
 	began := time.Now()
 	var group sync.WaitGroup
@@ -90,8 +98,9 @@ func main() {
 					return
 				}
 				start := time.Now()
-				err := one(client, token, block, number)
+				place, err := one(client, token, block, number)
 				lock.Lock()
+				location = place
 				took = append(took, time.Since(start).Seconds())
 				if err != nil {
 					failed.Add(1)
@@ -106,12 +115,13 @@ func main() {
 	group.Wait()
 	sort.Float64s(took)
 	check(json.NewEncoder(os.Stdout).Encode(map[string]any{
-		"seconds": time.Since(began).Seconds(), "failed": failed.Load(), "first_failure": first,
+		"seconds": time.Since(began).Seconds(), "failed": failed.Load(), "first_failure": first, "location": location,
 		"median_s": took[len(took)/2], "p99_s": took[len(took)*99/100],
 	}))
 }
 
-func one(client *http.Client, token string, block []byte, number int64) error {
+// one sends or fetches one file, and gives the Location of the answer.
+func one(client *http.Client, token string, block []byte, number int64) (string, error) {
 	var request *http.Request
 	var err error
 	switch *mode {
@@ -123,7 +133,7 @@ func one(client *http.Client, token string, block []byte, number int64) error {
 		request, err = http.NewRequest("POST", *url, body(block))
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	if *mode != "get" {
 		request.ContentLength = *size
@@ -140,7 +150,7 @@ func one(client *http.Client, token string, block []byte, number int64) error {
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer answer.Body.Close()
 	count, err := io.CopyBuffer(io.Discard, answer.Body, make([]byte, 256<<10))
@@ -153,14 +163,14 @@ func one(client *http.Client, token string, block []byte, number int64) error {
 	if err == nil && *mode == "tus" && answer.Header.Get("Upload-Offset") != fmt.Sprint(*size) {
 		err = fmt.Errorf("Upload-Offset %q", answer.Header.Get("Upload-Offset"))
 	}
-	return err
+	return answer.Header.Get("Location"), err
 }
 
 func body(block []byte) io.Reader {
-	if *size <= int64(len(block)) {
+	if *size <= int64(len(block)) && *pause == 0 {
 		return bytes.NewReader(block[:*size])
 	}
-	return &Ring{block: block, left: *size}
+	return &Ring{block: block, left: *size, rest: *size - *pauseAt}
 }
 
 func check(err error) {
