@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 import logging
 from typing import Any, Protocol
@@ -14,12 +14,14 @@ from eft.domain.account import TemporaryAccount
 from eft.domain.actor import Actor
 from eft.domain.clock import Clock
 from eft.domain.errors import EftError, SignInRefused, WrongRegion
+from eft.sftp_temp import key_sign_in
 from eft.sftp_temp.announcement import Announcement, announces
 from eft.sftp_temp.flow import Flow
+from eft.sftp_temp.key_sign_in import REFUSED_AFTER_S, SHA1_HINT, Offer
 from eft.sftp_temp.limiter import AddressLimiter
 from eft.sftp_temp.operations import Operations
 from eft.sftp_temp.packet_layer import attach
-from eft.sftp_temp.ports import Accounts, Directory
+from eft.sftp_temp.ports import Accounts, Directory, Keys
 from eft.sftp_temp.session import SftpSession
 from eft.sftp_temp.settings import SftpSettings
 from eft.sftp_temp.steering import steer
@@ -38,6 +40,7 @@ class Door(Protocol):
     """The door, as a connection sees it."""
 
     accounts: Accounts
+    keys: Keys
     directory: Directory
     clock: Clock
     settings: SftpSettings
@@ -56,7 +59,7 @@ class Door(Protocol):
 
 
 class Connection(asyncssh.SSHServer):
-    """Passwords only, by `password` or `keyboard-interactive`; sessions only, and of those SFTP only.
+    """Passwords, by `password` or `keyboard-interactive`, and registered public keys; sessions only, and of those SFTP only.
 
     An attempt is counted when it begins, so that a client that does not wait for the answer gains nothing.
     """
@@ -68,6 +71,9 @@ class Connection(asyncssh.SSHServer):
         self._flow: Flow | None = None
         self._attempts = 0
         self._names = 0
+        self._keys = 0
+        self._offered_under: set[str] = set()
+        self._sent_elsewhere = False
         self._ending = False
         self._sessions: dict[SftpSession, asyncssh.SSHServerChannel[bytes]] = {}
         self.account: TemporaryAccount | None = None
@@ -81,6 +87,7 @@ class Connection(asyncssh.SSHServer):
         self.address = str(peer[0]) if peer else ""
         self._flow = Flow(conn, self._eased)
         steer(conn)
+        key_sign_in.attach(conn, self._offered)
         attach(conn, self._settings.packet_pieces)
         if announces(self.address, self._settings.proxy_protocol_from):
             Announcement(self._flow.transport, self._announced, self._unannounced)
@@ -129,19 +136,19 @@ class Connection(asyncssh.SSHServer):
         return True
 
     def public_key_auth_supported(self) -> bool:
-        return False
+        return True  # whether the account has one or not, which is nobody's business yet
 
     def host_based_auth_supported(self) -> bool:
         return False
 
     async def validate_password(self, username: str, password: str) -> bool:
-        return await self._sign_in(username, password)
+        return await self._attempt(username, lambda: self._door.accounts.authenticate(username, password, self.address))
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> tuple[str, str, str, list[tuple[str, bool]]]:
         return "", "", "", [(PROMPT, False)]
 
     async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
-        return len(responses) == 1 and await self._sign_in(username, responses[0])
+        return len(responses) == 1 and await self.validate_password(username, responses[0])
 
     def auth_completed(self) -> None:
         if self.account is not None:
@@ -175,28 +182,81 @@ class Connection(asyncssh.SSHServer):
 
     # Signing in
 
-    async def _sign_in(self, username: str, password: str) -> bool:
+    async def _attempt(self, username: str, authenticate: Callable[[], Awaitable[TemporaryAccount]]) -> bool:
         """Whether the account may be used. Anything but a clear yes is a no."""
         self._attempts += 1
         if self._ending or self._attempts > self._settings.attempts_per_connection:
             self.disconnect("Too many attempts to sign in.")
             return False
-        by_address, by_account, name = self._door.limiter, self._door.account_limiter, username[:LONGEST_NAME]
-        before = by_address.count(self.address)
-        # Who guesses at an account from many addresses does not lock its owner out: an address without failures has its try.
-        blocked = by_address.blocked(self.address) or (by_account.blocked(name) and before > 0)
-        by_address.failed(self.address)
-        by_account.failed(name)
-        if not blocked and (account := await self._authenticate(username, password)) is not None:
-            by_address.forgive(self.address)
-            by_account.forgive(name)
-            self.account = account
-            self._warn_of_the_end(account)
+        name = username[:LONGEST_NAME]
+        self._take_back_offers()
+        before, blocked = self._standing(name)
+        self._count(name)
+        if not blocked and (account := await self._ask(authenticate)) is not None:
+            self._take_back(name)
+            self._let_in(account)
             return True
         await asyncio.sleep(self._settings.failed_attempt_delay_s * min(1 + before, LONGEST_DELAY))
         if self._attempts >= self._settings.attempts_per_connection:
             self.disconnect("Too many attempts to sign in.")
         return False
+
+    async def _offered(self, offer: Offer) -> bool:
+        """Whether the key would do; where it signed, whether its owner is signed in by it. See key_sign_in.py."""
+        keys, username = self._door.keys, offer.username
+        self._keys += 1
+        if self._ending or self._keys > self._settings.keys_per_connection:
+            self.disconnect("Too many keys were offered. Name the one to use (OpenSSH: -i FILE -o IdentitiesOnly=yes).")
+            return False
+        if offer.signed is False:
+            if offer.sha1 and self._ssh is not None:
+                self._ssh.send_auth_banner(SHA1_HINT)
+            return await self._attempt(username, lambda: keys.authenticate(username, offer.blob, self.address, signed=False))
+        due, name = asyncio.get_running_loop().time() + REFUSED_AFTER_S, username[:LONGEST_NAME]
+        counted = self._offered_under | {name}
+        self._take_back_offers()
+        before, blocked = self._standing(name)
+        for each in counted:
+            self._count(each)
+        self._offered_under = counted
+        if not blocked:
+            account = await self._ask(
+                (lambda: keys.authenticate(username, offer.blob, self.address, signed=True))
+                if offer.signed
+                else (lambda: keys.known(username, offer.blob))
+            )
+            if account is not None and offer.signed:
+                self._take_back_offers()
+                self._let_in(account)
+            if account is not None:
+                return True
+        if self._keys == 1:
+            due += self._settings.failed_attempt_delay_s * min(before, LONGEST_DELAY)
+        await asyncio.sleep(due - asyncio.get_running_loop().time())
+        return False
+
+    def _standing(self, name: str) -> tuple[float, bool]:
+        """How many failures of the address are remembered, and whether nothing is looked at for now."""
+        before = self._door.limiter.count(self.address)
+        # Who guesses at an account from many addresses does not lock its owner out: an address without failures has its try.
+        return before, self._door.limiter.blocked(self.address) or (self._door.account_limiter.blocked(name) and before > 0)
+
+    def _count(self, name: str) -> None:
+        self._door.limiter.failed(self.address)
+        self._door.account_limiter.failed(name)
+
+    def _take_back(self, name: str) -> None:
+        self._door.limiter.forgive(self.address)
+        self._door.account_limiter.forgive(name)
+
+    def _take_back_offers(self) -> None:
+        for name in self._offered_under:
+            self._take_back(name)
+        self._offered_under = set()
+
+    def _let_in(self, account: TemporaryAccount) -> None:
+        self.account = account
+        self._warn_of_the_end(account)
 
     def _warn_of_the_end(self, account: TemporaryAccount) -> None:
         left = account.expires_at - self._door.clock.now()
@@ -206,11 +266,12 @@ class Connection(asyncssh.SSHServer):
                 "What is unfinished then is kept; ask support for a new account and resume.\r\n"
             )
 
-    async def _authenticate(self, username: str, password: str) -> TemporaryAccount | None:
+    async def _ask(self, authenticate: Callable[[], Awaitable[TemporaryAccount]]) -> TemporaryAccount | None:
         try:
-            account = await self._door.accounts.authenticate(username, password, self.address)
+            account = await authenticate()
         except WrongRegion as elsewhere:
-            if self._ssh is not None:
+            if self._ssh is not None and not self._sent_elsewhere:
+                self._sent_elsewhere = True
                 where = f"This account belongs to the region {elsewhere.region}: connect to {elsewhere.url}"
                 self._ssh.send_auth_banner(where + "\r\n")
             return None

@@ -17,7 +17,7 @@ from eft.sftp_temp import connection, transport
 from eft.sftp_temp.connection import Connection
 from eft.sftp_temp.flow import LINGER_S
 from eft.sftp_temp.limiter import AddressLimiter
-from eft.sftp_temp.ports import Accounts, Directory
+from eft.sftp_temp.ports import Accounts, Directory, Keys
 from eft.sftp_temp.settings import SftpSettings
 
 log = logging.getLogger("eft.sftp_temp")
@@ -32,9 +32,10 @@ LEAVE_S = 10.0
 class SftpDoor:
     """Everything that one worker does over SSH. Start once, stop once."""
 
-    def __init__(self, *, directory: Directory, accounts: Accounts, clock: Clock, settings: SftpSettings) -> None:
+    def __init__(self, *, directory: Directory, accounts: Accounts, keys: Keys, clock: Clock, settings: SftpSettings) -> None:
         self.directory = directory
         self.accounts = accounts
+        self.keys = keys
         self.clock = clock
         self.settings = settings
         self.limiter = AddressLimiter(

@@ -118,3 +118,13 @@ class Accounts(Protocol):
 
     async def alive(self, ids: Collection[str], /) -> set[str]:
         """Those of these account ids that may still be used."""
+
+
+class Keys(Protocol):
+    """Which public keys are registered with an account. `blob` as in RFC 4253 §6.6."""
+
+    async def known(self, username: str, blob: bytes, /) -> TemporaryAccount:
+        """The account that the key's owner could sign in to; nobody is signed in. Raises SignInRefused, WrongRegion."""
+
+    async def authenticate(self, username: str, blob: bytes, address: str, /, *, signed: bool) -> TemporaryAccount:
+        """Raises SignInRefused, WrongRegion; always where it was not `signed`."""

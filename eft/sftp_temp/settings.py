@@ -35,6 +35,7 @@ class SftpSettings:
     unauthenticated: int = 200
     unauthenticated_per_address: int = 50
     attempts_per_connection: int = 6
+    keys_per_connection: int = 20
     failed_attempt_delay_s: float = 1.0
     failed_attempts_per_address: int = 30
     failed_attempts_per_account: int = 20

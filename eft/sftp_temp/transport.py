@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import asyncssh
 
-from eft.sftp_temp import host_keys
+from eft.sftp_temp import host_keys, key_sign_in
 from eft.sftp_temp.connection import CHANNEL_PACKET_BYTES, WINDOW_BYTES, Connection
 from eft.sftp_temp.settings import SftpSettings
 
@@ -56,10 +56,10 @@ async def listen(host: str, settings: SftpSettings, make_connection: Callable[[]
         encryption_algs=CIPHERS,
         mac_algs=MACS,
         compression_algs=None,
-        signature_algs=[name.decode() for name in host_keys.SIGNATURES],
+        signature_algs=key_sign_in.OFFERED,  # server-sig-algs, RFC 8308 §3.1
         password_auth=True,
         kbdint_auth=True,
-        public_key_auth=False,
+        public_key_auth=True,
         host_based_auth=False,
         authorized_client_keys=None,
         x509_trusted_certs=None,

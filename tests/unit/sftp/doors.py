@@ -15,7 +15,7 @@ import asyncssh
 from eft.sftp_temp.door import SftpDoor
 from eft.sftp_temp.host_keys import generate_host_keys
 from eft.sftp_temp.settings import SftpSettings
-from tests.unit.sftp.fakes import FakeAccounts, FakeClock, FakeDirectory
+from tests.unit.sftp.fakes import FakeAccounts, FakeClock, FakeDirectory, FakeKeys
 
 USER, PASSWORD = "eft_us_someone", "abcde-fghjk"
 
@@ -31,6 +31,7 @@ class OpenDoor:
     door: SftpDoor
     directory: FakeDirectory
     accounts: FakeAccounts
+    keys: FakeKeys
     clock: FakeClock
 
     @property
@@ -50,9 +51,10 @@ async def opened(**settings: Any) -> AsyncIterator[OpenDoor]:
     directory, accounts = FakeDirectory(), FakeAccounts(clock)
     accounts.add(USER, PASSWORD)
     told = {"host_keys": keys(), "hosts": ("127.0.0.1",), "sweep_s": 0.1, "failed_attempt_delay_s": 0.01, **settings}
-    door = SftpDoor(directory=directory, accounts=accounts, clock=clock, settings=SftpSettings(**told))
+    registered = FakeKeys(accounts)
+    door = SftpDoor(directory=directory, accounts=accounts, keys=registered, clock=clock, settings=SftpSettings(**told))
     await door.start()
     try:
-        yield OpenDoor(door, directory, accounts, clock)
+        yield OpenDoor(door, directory, accounts, registered, clock)
     finally:
         await door.stop()

@@ -275,6 +275,32 @@ class FakeAccounts:
         return {a.id for _, a in self.accounts.values() if a.id in ids and a.is_alive(now) and a.id not in self.revoked}
 
 
+class FakeKeys:
+    """Public keys (`blobs`) by user name, of accounts that a FakeAccounts has."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self._accounts = accounts
+        self.blobs: dict[str, set[bytes]] = {}
+        self.asked: list[str] = []
+        self.signed: list[tuple[str, bool, str]] = []
+
+    async def known(self, username: str, blob: bytes) -> TemporaryAccount:
+        self.asked.append(username)
+        return self._account(username, blob)
+
+    async def authenticate(self, username: str, blob: bytes, address: str, *, signed: bool) -> TemporaryAccount:
+        self.signed.append((username, signed, address))
+        if not signed:
+            raise SignInRefused
+        return self._account(username, blob)
+
+    def _account(self, username: str, blob: bytes) -> TemporaryAccount:
+        known = self._accounts.accounts.get(username)
+        if known is None or blob not in self.blobs.get(username, ()):
+            raise SignInRefused
+        return known[1]
+
+
 class FakeChannel:
     """Takes what a session writes. `window` bytes fit before the session is asked to pause."""
 
