@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 import hashlib
-import secrets
 
-from eft.db import cases, uploads
+from eft.db import attachments, cases, uploads
 from eft.db.engine import Connection
 from eft.domain.actor import SYSTEM
+from eft.domain.attachment import AttachmentState
 from eft.domain.case import Case
-from eft.domain.errors import Invalid, NotFound
+from eft.domain.errors import DigestMismatch, Invalid, NotFound
 from eft.domain.upload import SegmentFacts, Upload, UploadState
 from eft.transfers.cover import cover
 from eft.transfers.holders import Holders, check_ended
@@ -33,16 +33,19 @@ class Concatenation:
         self._holders = holders
 
     async def create(self, case: Case, upload: Upload, intent: Intent, part_ids: Sequence[str]) -> Upload:
-        """`upload` as the final upload of these parts, or the one that was made of them before. Raises NotFound, Invalid,
-        UploadExpired, UploadTerminated, CaseClosed, CasePurging."""
+        """`upload` as the final upload of these parts, or the one that was made of them before, unless that is gone. Raises
+        NotFound, Invalid, DigestMismatch, UploadExpired, UploadTerminated, CaseClosed, CasePurging."""
         named = "\0".join((case.uid, upload.metadata, upload.declared_sha256 or "", *part_ids))
-        final_id = hashlib.sha256(named.encode()).hexdigest()[: len(upload.id)]
 
         def work(conn: Connection) -> Upload:
             lock_open_case(conn, case.id)
-            before = uploads.get(conn, final_id)
-            if before is not None and before.state is not UploadState.EXPIRED:
-                return before
+            final_id = _named(named, len(upload.id))
+            while (before := uploads.get(conn, final_id)) is not None:
+                if before.state is UploadState.REFUSED:
+                    raise DigestMismatch(before.declared_sha256 or "", before.sha256 or "")
+                if not _is_gone(conn, before):
+                    return before
+                final_id = _named(final_id, len(upload.id))
             found = uploads.some(conn, part_ids)
             for part_id in part_ids:
                 part = found.get(part_id)
@@ -53,9 +56,7 @@ class Concatenation:
                     raise Invalid(
                         "Upload-Concat names an upload that is no part.", "Create the parts with Upload-Concat: partial."
                     )
-            made = replace(
-                upload, id=final_id if before is None else secrets.token_hex(16), parts=" ".join(part_ids), length=None
-            )
+            made = replace(upload, id=final_id, parts=" ".join(part_ids), length=None)
             uploads.insert(conn, made)
             self._r.record(
                 conn, intent.actor, "upload.create", case.id, made.id, at=made.created_at, source=made.source, parts=len(part_ids)
@@ -130,6 +131,19 @@ class Concatenation:
         )
         uploads.save(conn, sealed)
         return UploadState.SEALED
+
+
+def _named(what: str, digits: int) -> str:
+    """The id of the final upload that is made of that: of its parts, or, where that one is gone, of its id."""
+    return hashlib.sha256(what.encode()).hexdigest()[:digits]
+
+
+def _is_gone(conn: Connection, final: Upload) -> bool:
+    """Whether it expired or was ended; or, once finished, was taken away by its sender or deleted."""
+    if final.state is not UploadState.PUBLISHED:
+        return final.state is UploadState.EXPIRED
+    made = attachments.get(conn, final.id)
+    return made is None or made.hidden or made.state is not AttachmentState.AVAILABLE
 
 
 def _is_whole(part: Upload) -> bool:

@@ -116,6 +116,19 @@ def test_asking_again_makes_nothing_new(site: TusSite) -> None:
     assert final(site, *paths, name="other.log").headers["Location"] != told.headers["Location"]
 
 
+def test_what_was_deleted_is_made_anew_and_what_was_refused_is_refused_again(site: TusSite) -> None:
+    paths = [part(site, b"abc"), part(site, b"def")]
+    deleted = final(site, *paths).headers["Location"]
+    assert site.ask("DELETE", deleted).status == 204
+    again = final(site, *paths).headers["Location"]
+    assert (again != deleted, site.ask("HEAD", again).offset, site.stored(again)) == (True, 6, b"abcdef")
+    assert final(site, *paths).headers["Location"] == again
+    site.run(site.services.transfers.delete(again.rpartition("/")[2], actor=STAFF))
+    assert site.ask("HEAD", final(site, *paths).headers["Location"]).offset == 6
+    wrong = {"Repr-Digest": f"sha-256=:{encoded(bytes(32))}:"}
+    assert [final(site, *paths, **wrong).status for _ in range(2)] == [422, 422]
+
+
 def test_parts_are_named_by_path_or_address_and_may_come_twice(site: TusSite) -> None:
     path = part(site, b"abc")
     assert site.stored(final(site, f"https://localhost:8441{path}", path, path).headers["Location"]) == b"abcabcabc"
