@@ -12,10 +12,13 @@ from eft.sftp_temp.reorder import Allowance, Parts, ReorderWindow
 from eft.sftp_temp.replies import TRANSFER_BYTES, Facts
 from eft.transfers.directory import is_temporary_name
 
-FULL_SIZED = 32 * 1024
+FULL_SIZED = 8 * 1024
 """Bytes. Clients that write less at a time do not leave the traces by which a cut `put` is told."""
-USUAL_SIZES = frozenset({FULL_SIZED, TRANSFER_BYTES})
+USUAL_SIZES = frozenset({32 * 1024, TRANSFER_BYTES})
 """How much OpenSSH writes at a time. One single write is taken for full-sized if it is as long as that."""
+LIBSSH2_WRITE, LIBSSH2_BUFFER = 30_000, 16 * 1024
+"""Bytes. libssh2 sends what it is given in WRITEs of this size and one of what is left. curl gives it buffers of 64 KiB, and ends
+between two of them."""
 
 
 class WritableFile:
@@ -42,7 +45,7 @@ class WritableFile:
         self._append = append
         self._window = ReorderWindow(window_bytes, allowance)
         self._largest = 0
-        self._last = 0
+        self._total = 0
         self._count = 0
         self._watch = asyncio.ensure_future(self._give_way())
 
@@ -101,7 +104,7 @@ class WritableFile:
 
     def _note(self, length: int) -> None:
         self._count += 1
-        self._last = length
+        self._total += length
         self._largest = max(self._largest, length)
 
     def check_whole(self) -> None:
@@ -114,15 +117,20 @@ class WritableFile:
     def quarantine(self, ordinary_s: float, suspicious_s: float) -> float | None:
         """Seconds to settle after CLOSE; None: until it is renamed.
 
-        An OpenSSH `put` that is interrupted drains what it has under way and sends a normal CLOSE. What it leaves is a whole
-        number of full-sized writes: then nobody can tell yet whether the file is complete. Where there was one write only, its
-        size is compared with what OpenSSH is known to use, or every file of one write would have to wait.
+        An OpenSSH `put` that is interrupted drains what it has under way and sends a normal CLOSE; so do curl at its time limit,
+        a `cp` over sshfs that is killed, and programs whose libraries close what is open. What they leave is a whole number of
+        full-sized writes, or of buffers: then nobody can tell yet whether the file is complete. Where there was one write only,
+        its size is compared with what OpenSSH is known to use, or every file of one write would have to wait.
         """
         if is_temporary_name(self.path):
             return None
-        known = self._largest >= FULL_SIZED if self._count > 1 else self._largest in USUAL_SIZES
-        full = known and self._last == self._largest
-        return suspicious_s if full and self.reception.size % self._largest == 0 else ordinary_s
+        if self._count == 1:
+            suspicious = self._total in USUAL_SIZES
+        elif self._largest == LIBSSH2_WRITE:
+            suspicious = self._total % LIBSSH2_WRITE == 0 or self._total % LIBSSH2_BUFFER == 0
+        else:
+            suspicious = self._largest >= FULL_SIZED and self._total % self._largest == 0
+        return suspicious_s if suspicious else ordinary_s
 
     async def let_go(self) -> None:
         """Ends the writing without settling. What was received in order is kept. Repeatable, never raises."""

@@ -12,7 +12,7 @@ from eft.sftp_temp.packet_layer import PIECES
 class SftpSettings:
     """Settings of one gateway's SFTP door. Names end in their unit; what has none is a count.
 
-    `settle_suspicious_s` is the quarantine of a file that ends where a cut OpenSSH `put` would leave it. `packet_pieces` are the
+    `settle_suspicious_s` is the quarantine of a file that ends where a cut transfer would leave it. `packet_pieces` are the
     parts of packet_layer.py that are on. Connections from the networks `proxy_protocol_from` begin with a PROXY header.
     """
 

@@ -106,6 +106,16 @@ async def test_all_files_of_a_session_share_what_may_wait() -> None:
     await second.let_go()
 
 
+@pytest.mark.parametrize(("sizes", "seconds"), [([261_120, 261_120], 600.0), ([261_120, 261_120, 5], 5.0), ([261_120], 600.0)])
+async def test_a_file_that_was_gone_on_with_is_told_by_what_was_added(sizes: list[int], seconds: float) -> None:
+    """A `reput` goes on from where the stored bytes end, which may be anywhere."""
+    file, reception = new_file(append=True, held=b"12345")
+    for size in sizes:
+        file.write(reception.offset, (bytes(size),), size)
+    assert file.quarantine(5.0, 600.0) == seconds
+    file.settled()
+
+
 async def test_append_overrides_offsets() -> None:
     """curl --append sends the offset 0; OpenSSH's reput the true ones."""
     file, reception = new_file(append=True, held=b"12345")
@@ -123,6 +133,12 @@ async def test_append_overrides_offsets() -> None:
         ("a", [5], 5.0),
         ("a", [], 5.0),
         ("a", [4096, 4096], 5.0),
+        ("a", [8192, 8192, 8192], 600.0),
+        ("a", [30_000, 30_000, 5536], 600.0),
+        ("a", [30_000, 30_000, 5537], 5.0),
+        ("a", [30_000, 30_000], 600.0),
+        ("a", [4096] * 8, 5.0),
+        ("a", [261_120, 1024], 5.0),
         ("a", [32768, 32768, 32768], 600.0),
         ("a", [100_000, 100_000], 600.0),
         ("a", [100_000], 5.0),
