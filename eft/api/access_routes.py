@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from eft.accounts.tokens import DEFAULT_TTL_S, Scope
-from eft.api.bodies import SftpAccountView, UploadTokenBody, UploadTokenView
+from eft.api.bodies import AccountKeyBody, AccountKeyView, Page, SftpAccountView, UploadTokenBody, UploadTokenView
 from eft.api.caller import needs
 from eft.api.services import ApiServices, ApiSettings
 from eft.domain.account import TemporaryAccount
@@ -18,6 +18,12 @@ from eft.domain.upload import Source
 Issues = Annotated[Actor, Depends(needs(Scope.TOKENS_WRITE))]
 Shows = Annotated[Actor, Depends(needs(Scope.ACCOUNTS_READ))]
 Creates = Annotated[Actor, Depends(needs(Scope.ACCOUNTS_WRITE))]
+
+
+_REGISTERED: dict[int | str, dict[str, Any]] = {
+    200: {"model": AccountKeyView, "description": "It was registered already"},
+    201: {"description": "It is registered from now on"},
+}
 
 
 def access_routes(services: ApiServices, settings: ApiSettings) -> APIRouter:
@@ -62,5 +68,24 @@ def access_routes(services: ApiServices, settings: ApiSettings) -> APIRouter:
     async def revoke_account(case_id: str, actor: Creates) -> None:
         """Ends the account and its sessions. Repeatable."""
         await services.accounts.revoke(check_case_id(case_id), actor)
+
+    @routes.post("/cases/{case_id}/sftp-account/keys", status_code=201, responses=_REGISTERED)
+    async def register_key(case_id: str, body: AccountKeyBody, actor: Creates, response: Response) -> AccountKeyView:
+        """Registers a public key with the account that is alive: its owner may sign in by it, beside the password, until the
+        account ends. Repeatable. At most ten; a new account begins without any."""
+        key, new = await services.accounts.public_keys.register(check_case_id(case_id), body.public_key, actor)
+        response.status_code = 201 if new else 200
+        return AccountKeyView.of(key)
+
+    @routes.get("/cases/{case_id}/sftp-account/keys")
+    async def list_keys(case_id: str, _: Shows) -> Page[AccountKeyView]:
+        """The public keys that are registered with the account that is alive, newest first, all of them."""
+        keys = await services.accounts.public_keys.of_case(check_case_id(case_id))
+        return Page[AccountKeyView](items=[AccountKeyView.of(key) for key in keys], next=None)
+
+    @routes.delete("/cases/{case_id}/sftp-account/keys/{key_id}", status_code=204)
+    async def remove_key(case_id: str, key_id: str, actor: Creates) -> None:
+        """Removes a public key; a connection that it has opened goes on until the account ends."""
+        await services.accounts.public_keys.remove(check_case_id(case_id), key_id, actor)
 
     return routes

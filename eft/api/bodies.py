@@ -11,9 +11,11 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 from eft.accounts.tokens import LONGEST_TTL_S
+from eft.db.account_keys import AccountKey
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import Case, CaseStatus, PurgeState, SubStatus
 from eft.domain.person import EMAIL, Role
+from eft.domain.public_key import LONGEST_TEXT
 from eft.domain.upload import Completeness, Source, Upload, UploadState
 
 ItemT = TypeVar("ItemT")
@@ -85,6 +87,17 @@ class TokenSource(StrEnum):
 class UploadTokenBody(Body):
     ttl_s: Annotated[StrictInt, Field(ge=1, le=LONGEST_TTL_S)] | None = None
     source: TokenSource = TokenSource.HTTPS
+
+
+class AccountKeyBody(Body):
+    public_key: Annotated[
+        Text,
+        Field(
+            max_length=LONGEST_TEXT,
+            description="One OpenSSH line, an RFC 4716 block, or the public part of a PuTTY key: Ed25519, ECDSA "
+            "(P-256, P-384, P-521) or RSA with 2048 bits at least",
+        ),
+    ]
 
 
 class LaunchActor(Body):
@@ -191,6 +204,28 @@ class UploadView(BaseModel):
 class UploadTokenView(BaseModel):
     token: str
     expires_at: datetime
+
+
+class AccountKeyView(BaseModel):
+    id: str
+    type: str = Field(description="As SSH names it: ssh-ed25519, ecdsa-sha2-nistp256, ssh-rsa …")
+    bits: int
+    fingerprint: str = Field(description="SHA256:…, as OpenSSH shows it")
+    comment: str
+    added_at: datetime
+    added_by: str
+
+    @classmethod
+    def of(cls, key: AccountKey) -> Self:
+        return cls(
+            id=key.id,
+            type=key.kind,
+            bits=key.bits,
+            fingerprint=key.fingerprint,
+            comment=key.comment,
+            added_at=key.added_at,
+            added_by=key.added_by,
+        )
 
 
 class SftpAccountView(BaseModel):

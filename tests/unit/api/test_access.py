@@ -60,6 +60,7 @@ async def test_another_regions_token_is_sent_there_before_its_body_is_read(calle
     assert (problem["region"], problem["url"]) == ("emea", "https://eftgateway-emea.example:8442")
 
 
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBC3p9K6PIVeDPoG4szLLweg9NsbOr633YJtEdC5R9no"
 CALLS = [
     ("GET", "cases", Scope.CASES_READ),
     ("GET", "cases/C-1", Scope.CASES_READ),
@@ -72,6 +73,9 @@ CALLS = [
     ("POST", "cases/C-1/sftp-account", Scope.ACCOUNTS_WRITE),
     ("GET", "cases/C-1/sftp-account", Scope.ACCOUNTS_READ),
     ("DELETE", "cases/C-1/sftp-account", Scope.ACCOUNTS_WRITE),
+    ("POST", "cases/C-1/sftp-account/keys", Scope.ACCOUNTS_WRITE),
+    ("GET", "cases/C-1/sftp-account/keys", Scope.ACCOUNTS_READ),
+    ("DELETE", "cases/C-1/sftp-account/keys/" + "0" * 32, Scope.ACCOUNTS_WRITE),
     ("GET", "cases/C-1/attachments", Scope.ATTACHMENTS_READ),
     ("POST", "cases/C-1/attachments?name=x", Scope.ATTACHMENTS_WRITE),
     ("GET", "cases/C-1/uploads", Scope.ATTACHMENTS_READ),
@@ -132,6 +136,42 @@ async def test_an_account_is_created_shown_and_ended(caller: Caller) -> None:
     assert (await caller.http.delete("cases/C-1/sftp-account")).status_code == 204
     assert (await caller.http.delete("cases/C-1/sftp-account")).status_code == 204
     assert_problem(await caller.http.get("cases/C-1/sftp-account"), 404, "not-found")
+
+
+async def test_a_public_key_is_registered_listed_and_removed(caller: Caller) -> None:
+    await caller.open_case()
+    path, body = "cases/C-1/sftp-account/keys", {"public_key": f"{PUBLIC_KEY} laptop\n"}
+    assert_problem(await caller.http.get(path), 404, "not-found")
+    assert_problem(await caller.http.post(path, json=body), 404, "not-found")
+    await caller.http.post("cases/C-1/sftp-account")
+    assert (await caller.http.get(path)).json() == {"items": [], "next": None}
+    added = await caller.http.post(path, json=body, headers={"Eft-Actor": "ann@example.com"})
+    assert added.status_code == 201
+    key = added.json()
+    identifier = key.pop("id")
+    assert key == {
+        "type": "ssh-ed25519",
+        "bits": 256,
+        "fingerprint": "SHA256:yVoCRG8sDUP8Tqw2lQw4Kz1vNd6waRKRtMwcmTef4bg",
+        "comment": "laptop",
+        "added_at": "2026-11-23T12:00:00Z",
+        "added_by": "ann@example.com (via token:portal)",
+    }
+    again = await caller.http.post(path, json=body)
+    assert (again.status_code, again.json()) == (200, {"id": identifier, **key})
+    assert (await caller.http.get(path)).json()["items"] == [{"id": identifier, **key}]
+    assert (await caller.http.delete(f"{path}/{identifier}")).status_code == 204
+    assert_problem(await caller.http.delete(f"{path}/{identifier}"), 404, "not-found")
+    assert (await caller.http.get(path)).json()["items"] == []
+
+
+@pytest.mark.parametrize("text", ["", "ssh-dss AAAA", "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0", "PUBLIC x"])
+async def test_what_is_no_public_key_is_refused_with_what_to_do(caller: Caller, text: str) -> None:
+    await caller.open_case()
+    await caller.http.post("cases/C-1/sftp-account")
+    answer = await caller.http.post("cases/C-1/sftp-account/keys", json={"public_key": text})
+    assert_problem(answer, 422, "public-key-invalid")
+    assert "c2VjcmV0" not in answer.text
 
 
 async def test_at_120_hours_the_password_is_no_longer_shown(caller: Caller) -> None:
