@@ -15,6 +15,8 @@ of the library nothing is replaced, and tests/unit/sftp/test_packet_layer_pins.p
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 import logging
 import os
 import struct
@@ -24,14 +26,16 @@ from typing import Any
 import asyncssh
 
 from eft.sftp_temp.packet_ciphers import CHACHA, GCM, HMAC, PacketCipher, take_over
+from eft.sftp_temp.turn import Turn
 
 log = logging.getLogger("eft.sftp_temp")
 
 LIBRARY = "2.24.1"
-RECEIVE, SEND, CHANNEL = "receive", "send", "channel"
-PIECES = frozenset({RECEIVE, SEND, CHANNEL, GCM, CHACHA, HMAC})
-"""`receive`: the parser. `send`: packets without IGNORE, log and copies. `channel`: a channel's output is not copied. The ciphers
-have an effect with `receive` or `send`."""
+RECEIVE, SEND, TURN, CHANNEL, OPTIONS = "receive", "send", "turn", "channel", "options"
+PIECES = frozenset({RECEIVE, SEND, TURN, CHANNEL, OPTIONS, GCM, CHACHA, HMAC})
+"""`receive`: the parser. `send`: packets without IGNORE, log and copies. `turn`: one write for all that a read led to. `channel`:
+a channel's output is not copied. `options`: they are not worked out anew for each user name. The ciphers have an effect with
+`receive` or `send`."""
 
 READ_BYTES = 256 * 1024
 """Read from a socket at once, into a buffer that the connections of a thread share."""
@@ -39,7 +43,9 @@ VIEW_FROM = 8 * 1024
 """Bytes of channel data from which it is not copied but seen."""
 KEEPALIVE_GRAIN_S = 1.0
 
-_DISCONNECT_TO_KEX = 49
+_TURN_NAME = "_eft_turn"
+
+_DISCONNECT_TO_KEX, _USERAUTH_BANNER, _LAST_OF_USERAUTH = 49, 53, 79
 _IGNORE, _WINDOW_ADJUST, _CHANNEL_DATA, _CHANNEL_EXTENDED_DATA = 2, 93, 94, 95
 _U32 = struct.Struct(">I")
 _DATA_HEAD = struct.Struct(">II")
@@ -55,16 +61,50 @@ def attach(connection: asyncssh.SSHServerConnection, pieces: frozenset[str] = PI
             _thread.warned = True
             log.warning("sftp.refused", extra={"reason": f"asyncssh is not {LIBRARY}: the faster packet layer is off"})
         return
+    turn = _turn_of(connection) if TURN in pieces else None
     if RECEIVE in pieces:
-        _Receiver(connection, pieces)
+        _Receiver(connection, pieces, turn)
     if SEND in pieces:
         _Sender(connection, pieces)
+    if OPTIONS in pieces:
+        vars(connection)["reload_config"] = _as_it_was
 
 
-def attach_channel(channel: Any, pieces: frozenset[str] = PIECES) -> None:
-    """The same for a channel's output, when the channel is open."""
-    if CHANNEL in pieces and asyncssh.__version__ == LIBRARY and isinstance(channel, asyncssh.SSHServerChannel):
+def attach_channel(channel: Any, pieces: frozenset[str] = PIECES) -> Callable[[Callable[[], None]], object] | None:
+    """The same for a channel's output, when the channel is open. Gives what puts work off to the end of the connection's turn,
+    None where the connection has no turns."""
+    if asyncssh.__version__ != LIBRARY or not isinstance(channel, asyncssh.SSHServerChannel):
+        return None
+    if CHANNEL in pieces:
         _ChannelSender(channel)
+    turn: Turn | None = getattr(vars(channel)["_conn"], _TURN_NAME, None)
+    return None if turn is None else turn.later
+
+
+async def _as_it_was() -> None:
+    """In the place of `reload_config`, which has a thread work out the options of a connection again once the user's name is
+    known: configuration files may speak of users, and eft reads none."""
+
+
+def _turn_of(connection: Any) -> Turn:
+    """Has everything that the connection sends wait for the end of a turn, or for the end of the connection."""
+    private: dict[str, Any] = vars(connection)
+    force_close = connection._force_close
+
+    def write(packets: list[bytes | bytearray]) -> None:
+        transport = private["_transport"]
+        if transport is not None:
+            with suppress(ConnectionError):
+                transport.write(packets[0] if len(packets) == 1 else b"".join(packets))
+
+    def close(exc: Exception | None) -> None:
+        turn.flush()
+        force_close(exc)
+
+    turn = Turn(connection._loop, write, connection.internal_error)
+    private.update(_send=turn.gather, _force_close=close)
+    private[_TURN_NAME] = turn
+    return turn
 
 
 def _shared_buffer() -> memoryview:
@@ -80,9 +120,10 @@ class _Receiver(asyncio.BufferedProtocol):
     Between two reads only what does not make a packet yet is kept, at most one: the shared buffer belongs to whoever reads.
     """
 
-    def __init__(self, connection: Any, pieces: frozenset[str]) -> None:
+    def __init__(self, connection: Any, pieces: frozenset[str], turn: Turn | None) -> None:
         self._connection = connection
         self._pieces = pieces
+        self._turn = turn
         self._private: dict[str, Any] = vars(connection)
         self._library_header = connection._recv_pkthdr
         self._partial = b""
@@ -105,6 +146,17 @@ class _Receiver(asyncio.BufferedProtocol):
         return buffer[kept : kept + READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
+        turn = self._turn
+        if turn is None:
+            self._received(nbytes)
+            return
+        turn.begin()
+        try:
+            self._received(nbytes)
+        finally:
+            turn.end()
+
+    def _received(self, nbytes: int) -> None:
         connection, private = self._connection, self._private
         if private["_recv_encryption"] is None or private["_recv_handler"] is not self._at_boundary or private["_inpbuf"]:
             kept = len(self._partial)
@@ -253,7 +305,8 @@ class _Sender:
         if (
             pkttype <= _DISCONNECT_TO_KEX
             or cipher is None
-            or not (private["_kex_complete"] and private["_auth_complete"])
+            or not private["_kex_complete"]
+            or not (private["_auth_complete"] or (pkttype <= _LAST_OF_USERAUTH and pkttype != _USERAUTH_BANNER))
             or private["_compressor"] is not None
             or private["_rekey_bytes_sent"] >= private["_rekey_bytes"]
             or (private["_rekey_seconds"] and self._connection._loop.time() >= private["_rekey_time"])

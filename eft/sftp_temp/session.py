@@ -69,9 +69,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._operations = make_operations()
         self._parser = codec.RequestParser()
         self._channel: Channel | None = None
+        self._later: Callable[[Callable[[], None]], object] | None = None
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flushing = False
+        self._to_look_at = False
         self._command: Command | None = None
         self._greeted = False
         self._working = False
@@ -89,7 +91,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: Any) -> None:
         self._channel = chan
-        attach_channel(chan, self._pieces)
+        self._later = attach_channel(chan, self._pieces)
         chan.set_write_buffer_limits(SEND_HIGH, SEND_LOW)
 
     def subsystem_requested(self, subsystem: str) -> bool:
@@ -132,10 +134,18 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             if self._parser.available >= READ_PAUSE and not self._reading_paused and self._channel is not None:
                 self._reading_paused = True
                 self._channel.pause_reading()
-        else:
-            self.proceed()
-            if self._parser.available > UNANSWERED_BYTES:
-                self._give_up("You do not take the replies to what you ask for.")
+        elif self._later is None:
+            self._arrived()
+        elif not self._to_look_at:
+            self._to_look_at = True
+            self._later(self._arrived)
+
+    def _arrived(self) -> None:
+        """Looks at all that one read brought, in however many packets."""
+        self._to_look_at = False
+        self.proceed()
+        if self._parser.available > UNANSWERED_BYTES:
+            self._give_up("You do not take the replies to what you ask for.")
 
     def eof_received(self) -> bool:
         self._eof = True
@@ -253,7 +263,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         """Sends when everything that the peer's last bytes held has been looked at: one SSH packet for many replies."""
         if self._out_bytes and not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            (self._later or asyncio.get_running_loop().call_soon)(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
