@@ -1,12 +1,14 @@
 """FileZilla's SFTP engine, fzsftp, driven as FileZilla drives it.
 
-It takes commands by the line and tells what happens by lines that begin with one character. It does no file I/O of its own: it
-asks for the next piece of a shared memory by such lines, and is answered by lines that begin with `-`.
+It takes commands by the line and tells what happens by events: a character, and as many lines of text as belong to the event,
+none for some. It does no file I/O of its own: it asks for the next piece of a shared memory by events, and for leave to send or
+receive every hundred times or so; it is answered by lines that begin with `-`. The events are those of 3.63, in fzprintf.h.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 import os
 from pathlib import Path
 import subprocess
@@ -15,12 +17,16 @@ from typing import BinaryIO
 from tests.interop.sftp_matrix.client import Client, ClientFailed, never
 
 REPLY, DONE, ERROR = b"0", b"1", b"2"
-ASK_HOST_KEY, ASK_PASSWORD = b"9", b"<"
-IO_SIZE, IO_OPEN, IO_NEXT, IO_FINALIZE = (bytes([ord("0") + number]) for number in (26, 27, 28, 29))
-IO = (IO_SIZE, IO_OPEN, IO_NEXT, IO_FINALIZE)
-"""With a number after it, or nothing: other lines of text begin with such letters too."""
+LIST_ENTRY, ASK_PASSWORD = b"8", b"<"
+ASK_HOST_KEY = (b"9", b":", b";")
+"""A new one, a changed one, one of a better kind."""
+LEAVE_TO_RECEIVE, LEAVE_TO_SEND, IO_SIZE, IO_OPEN, IO_NEXT, IO_FINALIZE = (
+    bytes([ord("0") + number]) for number in (16, 17, 26, 27, 28, 29)
+)
+LINES = {LEAVE_TO_RECEIVE: 0, LEAVE_TO_SEND: 0, IO_SIZE: 0, LIST_ENTRY: 3, **dict.fromkeys(ASK_HOST_KEY, 2)}
+"""Lines of text of an event that has not one."""
 MEMORY = 262_144
-NO_LIMIT = b"-0-\n-1-\n"
+NO_LIMIT = {LEAVE_TO_RECEIVE: b"-0-", LEAVE_TO_SEND: b"-1-"}
 
 
 class Engine:
@@ -34,7 +40,7 @@ class Engine:
             ["fzsftp", "-v"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.DEVNULL,
             env={**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(client.work)},
             pass_fds=(self._memory,),
         )
@@ -42,7 +48,8 @@ class Engine:
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
         self.said = ""
-        self._say(NO_LIMIT.rstrip(b"\n"))
+        for leave in NO_LIMIT.values():
+            self._say(leave)
         self.tell(f'open "{self._account.user}@127.0.0.1" {self._account.port}')
 
     def __enter__(self) -> Engine:
@@ -51,7 +58,8 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait(10)
-        self._in.close()
+        with suppress(BrokenPipeError):
+            self._in.close()
         self._out.close()
         os.close(self._memory)
 
@@ -61,17 +69,18 @@ class Engine:
         self._say(command.encode())
         replies: list[str] = []
         answers: dict[bytes, Callable[[bytes], bytes]] = {
-            ASK_HOST_KEY: lambda _: self._trust(),
+            **{kind: lambda _: b"y" for kind in ASK_HOST_KEY},
+            **{kind: lambda _, leave=leave: leave for kind, leave in NO_LIMIT.items()},
             ASK_PASSWORD: lambda _: self._account.password.encode(),
             IO_OPEN: lambda told: self._opened(told, source, sink),
             IO_SIZE: lambda _: b"-%d" % os.stat((source or sink).fileno()).st_size,  # type: ignore[union-attr]
             IO_NEXT: lambda told: self._next(told, source, sink),
             IO_FINALIZE: lambda told: self._finalize(told, sink),
         }
-        for line in self._out:
-            kind, text = line[:1], line[1:].rstrip(b"\n")
-            self.said += line.decode(errors="replace")
-            if kind in answers and (kind not in IO or text.isdigit() or not text):
+        while kind := self._out.read(1):
+            text = b"".join(self._out.readline() for _ in range(LINES.get(kind, 1))).rstrip(b"\n")
+            self.said += f"{kind.decode()}{text.decode(errors='replace')}\n"
+            if kind in answers:
                 self._say(answers[kind](text))
             elif kind == REPLY and not text.startswith(b"fzSftp"):
                 replies.append(text.decode())
@@ -88,10 +97,6 @@ class Engine:
             self._in.flush()
         except BrokenPipeError:
             raise ClientFailed(self.said) from None
-
-    def _trust(self) -> bytes:
-        self._out.readline()
-        return b"y"
 
     def _opened(self, told: bytes, source: BinaryIO | None, sink: BinaryIO | None) -> bytes:
         if source is not None:
@@ -116,8 +121,6 @@ class Engine:
 class FileZilla(Client):
     name = "FileZilla (fzsftp)"
     programs = ("fzsftp",)
-    not_tried = frozenset({"upload", "resume-upload", "names", "at-once"})
-    size = 700_001
 
     def put(self, local: Path, remote: str) -> None:
         """`put`"""
