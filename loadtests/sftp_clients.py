@@ -3,6 +3,7 @@ lftp, which take them as words; they are made for the run."""
 
 from __future__ import annotations
 
+from functools import cache
 import os
 from pathlib import Path
 import subprocess
@@ -36,26 +37,29 @@ def openssh(target: Target, scratch: Path, commands: list[str], *options: str) -
 
 
 def psftp(target: Target, scratch: Path, commands: list[str]) -> None:
-    """PuTTY's. A key of OpenSSH's is turned into one of its own."""
+    """PuTTY's."""
     batch = scratch / f"psftp-{time.monotonic_ns()}"
     batch.write_text("\n".join(commands) + "\n")
-    known = subprocess.run(
-        ["ssh-keyscan", "-p", str(target.port), "127.0.0.1"], capture_output=True, text=True, check=True
-    ).stdout
-    keys = [line.split(" ", 1)[1] for line in known.splitlines() if not line.startswith("#")]
-    words = ["psftp", "-batch", "-P", str(target.port), "-b", str(batch)]
-    for number, key in enumerate(keys):
-        file = scratch / f"host-{number}.pub"
-        file.write_text(key + "\n")
+    words = ["psftp", "-batch", "-P", str(target.port), "-b", str(batch), *_known_to_putty(target.port, target.key, scratch)]
+    words += [] if target.key is not None else ["-pw", target.password]
+    _run([*words, f"{target.user}@127.0.0.1"], {**os.environ, "HOME": str(scratch)})
+
+
+@cache
+def _known_to_putty(port: int, key: Path | None, scratch: Path) -> tuple[str, ...]:
+    """What PuTTY must be told of host keys, and of a key of OpenSSH's: found out once, and not while the clock runs twice."""
+    known = subprocess.run(["ssh-keyscan", "-p", str(port), "127.0.0.1"], capture_output=True, text=True, check=True).stdout
+    words: list[str] = []
+    for number, line in enumerate(line for line in known.splitlines() if not line.startswith("#")):
+        file = scratch / f"host-{port}-{number}.pub"
+        file.write_text(line.split(" ", 1)[1] + "\n")
         print_ = subprocess.run(["ssh-keygen", "-l", "-f", str(file)], capture_output=True, text=True, check=True).stdout
         words += ["-hostkey", print_.split()[1]]
-    if target.key is not None:
+    if key is not None:
         own = scratch / "client.ppk"
-        subprocess.run(["puttygen", str(target.key), "-O", "private", "-o", str(own)], check=True)
+        subprocess.run(["puttygen", str(key), "-O", "private", "-o", str(own)], check=True)
         words += ["-i", str(own)]
-    else:
-        words += ["-pw", target.password]
-    _run([*words, f"{target.user}@127.0.0.1"], {**os.environ, "HOME": str(scratch)})
+    return tuple(words)
 
 
 def lftp(target: Target, scratch: Path, commands: list[str]) -> None:
