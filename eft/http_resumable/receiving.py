@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from eft.accounts.tokens import UploadPrincipal
 from eft.domain.actor import Actor
 from eft.domain.digests import PartCheck
-from eft.domain.errors import LengthExceeded, LengthInvalid, OffsetMismatch, TooLarge, WriterDisplaced
+from eft.domain.errors import EftError, LengthExceeded, LengthInvalid, OffsetMismatch, TooLarge, WriterDisplaced
 from eft.domain.upload import Completeness, Upload
 from eft.http_resumable.part_checks import check_of, check_trailers
 from eft.http_resumable.request import Request, RequestBody
@@ -85,12 +86,21 @@ class Receiving:
             await self._receive(call.request, reception, check, part)
             if reception.offset or intent.length == 0 or part.ends:
                 return await self._end_part(reception, part)
-            await reception.release()
+        except Exception:
+            if check and not reception.durable:
+                await self._leave_nothing(call, reception)
+            raise
         finally:
             await reception.release()
         # Nothing came, so nothing was begun: the upload is only made known.
         upload = await self._transfers.register(call.case_id, intent)
         return Received(upload_id=upload.id, offset=0, finished=False, expires_at=upload.expires_at)
+
+    async def _leave_nothing(self, call: Call, reception: Reception) -> None:
+        """Of a new upload whose first part was dropped its sender has not heard."""
+        await reception.release()
+        with suppress(EftError):
+            await self._transfers.terminate(reception.upload_id, case_id=call.case_id, actor=call.actor)
 
     async def append(self, call: Call, upload_id: str, offset: int, part: Part) -> Received:
         """The body is the file's bytes from `offset` on.

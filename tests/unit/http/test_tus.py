@@ -204,10 +204,13 @@ def test_a_file_may_be_created_with_its_beginning(site: TusSite) -> None:
     assert site.stored(path) == b"helloabc"
 
 
-def test_a_creation_with_a_damaged_part_stores_nothing(site: TusSite) -> None:
-    headers = {"Upload-Length": "5", "Content-Type": PART, "Upload-Checksum": checksum("sha1", b"other")}
-    assert site.ask("POST", headers=headers, body=b"hello").status == 460
+@pytest.mark.parametrize("size", [5, 100_000, 3_000_000])
+@pytest.mark.parametrize("rest", [0, 3])
+def test_a_creation_with_a_damaged_part_leaves_nothing(site: TusSite, size: int, rest: int) -> None:
+    headers = {"Upload-Length": str(size + rest), "Content-Type": PART, "Upload-Checksum": checksum("sha1", b"other")}
+    assert site.ask("POST", headers=headers, body=bytes(size)).status == 460
     assert site.run(site.services.transfers.attachments("C-1", None, 10))[0] == []
+    assert site.run(site.services.transfers.unfinished("C-1")) == []
 
 
 def test_an_empty_file_is_finished_at_once(site: TusSite) -> None:
