@@ -89,7 +89,12 @@ def parse_public_key(text: str) -> PublicKey:
     lines = [line.strip() for line in text.replace("\ufeff", "").splitlines() if line.strip()]
     if not lines:
         raise PublicKeyInvalid("There is no public key here.", _MAKE_ONE)
-    _refuse_private(lines)
+    if is_private(text):
+        raise PublicKeyInvalid(
+            "This is a private key. It was not kept.",
+            "A private key never leaves its owner's machine: make a new pair, and paste the public key, from the file that ends "
+            "in .pub or from the field at the top of PuTTYgen.",
+        )
     if lines[0].startswith("---- BEGIN SSH2 PUBLIC KEY"):
         kind, blob, comment = _rfc4716(lines)
     elif lines[0].startswith("PuTTY-User-Key-File-"):
@@ -109,16 +114,13 @@ def parse_public_key(text: str) -> PublicKey:
     return PublicKey(kind, _check(kind, blob), blob, _shown(comment))
 
 
-def _refuse_private(lines: list[str]) -> None:
-    pem = any(line.startswith("-----BEGIN ") and "PRIVATE KEY" in line for line in lines)
-    ssh2 = any(line.startswith("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY") for line in lines)
-    putty = lines[0].startswith("PuTTY-User-Key-File-") and any(line.startswith("Private-") for line in lines)
-    if pem or ssh2 or putty:
-        raise PublicKeyInvalid(
-            "This is a private key. It was not kept.",
-            "A private key never leaves its owner's machine: make a new pair, and paste the public key, from the file that ends "
-            "in .pub or from the field at the top of PuTTYgen.",
-        )
+def is_private(text: str) -> bool:
+    """Whether somebody pasted a private key by mistake, in any form that it is stored in."""
+    lines = [line.strip() for line in text.splitlines()]
+    pem = any("-----BEGIN " in line and "PRIVATE KEY" in line for line in lines)
+    ssh2 = any("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY" in line for line in lines)
+    putty = any(line.startswith(("Private-Lines:", "Private-MAC:")) for line in lines)
+    return pem or ssh2 or putty
 
 
 def _openssh(line: str) -> tuple[str, bytes, str]:

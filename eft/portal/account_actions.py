@@ -1,4 +1,5 @@
-"""The temporary account: asked for by customers, created and revoked by staff, shown to both. And upload tokens."""
+"""The temporary account: asked for by customers, created and revoked by staff, shown to both, with its public keys. And upload
+tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from eft.portal import journal, requests
 from eft.portal.case_page import Shown, case_of, case_page
 from eft.portal.door import not_found
-from eft.portal.forms import AccountRequestForm
+from eft.portal.forms import AccountRequestForm, PublicKeyForm
 from eft.portal.gateways import GatewayRefused
 from eft.portal.pages import Notice
 from eft.portal.requests import Kind
@@ -89,6 +90,37 @@ async def revoke(site: Site, visit: Visit) -> Response:
     return _back(site, case.id, "revoked")
 
 
+async def register_key(site: Site, visit: Visit) -> Response:
+    """Registers a public key with the account, for whoever may see the case. Nothing that is no public key reaches a gateway."""
+    case, person = await case_of(site, visit), visit.signed_in
+    if case is None:
+        return not_found(site, visit)
+    form = PublicKeyForm(visit.form)
+    if not form.validate():
+        return await case_page(site, visit, case, Shown(status=400, key_form=form))
+    try:
+        key = await site.gateways[case.region].register_key(case.id, str(form.public_key.data), person.email)
+    except GatewayRefused as refusal:
+        return await case_page(site, visit, case, Shown(Notice("problem", f"{refusal.detail} {refusal.remedy}"), refusal.status))
+    await site.note(visit, "account-key-add", case.id, str(key["fingerprint"]))
+    return _back(site, case.id, "key-added", "keys")
+
+
+async def remove_key(site: Site, visit: Visit) -> Response:
+    """Removes a public key. One that is gone already is no mistake of whoever asks."""
+    case, person = await case_of(site, visit), visit.signed_in
+    if case is None:
+        return not_found(site, visit)
+    key = str(visit.form.get("key", ""))
+    try:
+        await site.gateways[case.region].remove_key(case.id, key, person.email)
+    except GatewayRefused as refusal:
+        if refusal.status != 404:
+            raise
+    await site.note(visit, "account-key-remove", case.id, key)
+    return _back(site, case.id, "key-removed", "keys")
+
+
 async def issue_token(site: Site, visit: Visit) -> Response:
     """Shows a new upload token, once, with the lines that use it."""
     case, person = await case_of(site, visit), visit.signed_in
@@ -103,5 +135,5 @@ async def issue_token(site: Site, visit: Visit) -> Response:
     return await case_page(site, visit, case, Shown(token=token))
 
 
-def _back(site: Site, case_id: str, done: str) -> Response:
-    return RedirectResponse(f"/cases/{case_id}?done={done}#account", 303, site.pages.headers)
+def _back(site: Site, case_id: str, done: str, section: str = "account") -> Response:
+    return RedirectResponse(f"/cases/{case_id}?done={done}#{section}", 303, site.pages.headers)

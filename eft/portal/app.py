@@ -57,6 +57,8 @@ ADDRESSES = (
     Address("POST", "/cases/{case_id}/token", account_actions.issue_token, Access.SIGNED_IN),
     Address("POST", "/cases/{case_id}/account/request", account_actions.ask, Access.SIGNED_IN),
     Address("POST", "/cases/{case_id}/account/reveal", account_actions.reveal, Access.SIGNED_IN),
+    Address("POST", "/cases/{case_id}/account/keys", account_actions.register_key, Access.SIGNED_IN),
+    Address("POST", "/cases/{case_id}/account/keys/remove", account_actions.remove_key, Access.SIGNED_IN),
     Address("POST", "/cases/{case_id}/account/create", account_actions.create, Access.STAFF),
     Address("POST", "/cases/{case_id}/account/revoke", account_actions.revoke, Access.STAFF),
     Address("GET", "/queue", staff.show_queue, Access.STAFF),

@@ -20,6 +20,8 @@ _DONE = {
     "reopened": Notice("done", "The case is open again. Support sees what you wrote. Send new files with Transfer Files."),
     "asked": Notice("done", "Support was asked for a temporary account. It appears on this page once it has been created."),
     "account": Notice("done", "A temporary account has been created. It works for 120 hours."),
+    "key-added": Notice("done", "The public key is registered. Its owner signs in by it, until the temporary account ends."),
+    "key-removed": Notice("done", "The public key has been removed. It opens nothing any more."),
     "revoked": Notice("done", "The temporary account has been revoked, and its connections were ended."),
     "created": Notice("done", "The case has been created."),
 }

@@ -13,7 +13,7 @@ from eft.domain.case import RETENTION
 from eft.portal import case_rows, requests
 from eft.portal.case_rows import KnownCase
 from eft.portal.door import not_found, shared
-from eft.portal.forms import AccountRequestForm, CloseForm, ReopenForm
+from eft.portal.forms import AccountRequestForm, CloseForm, PublicKeyForm, ReopenForm
 from eft.portal.gateways import GatewayDown, GatewayRefused, Json
 from eft.portal.pages import Notice
 from eft.portal.requests import Kind, Request
@@ -32,6 +32,7 @@ class Shown:
     close_form: CloseForm = field(default_factory=CloseForm)
     reopen_form: ReopenForm = field(default_factory=ReopenForm)
     request_form: AccountRequestForm = field(default_factory=AccountRequestForm)
+    key_form: PublicKeyForm = field(default_factory=PublicKeyForm)
 
 
 async def case_of(site: Site, visit: Visit) -> KnownCase | None:
@@ -47,10 +48,15 @@ async def case_page(site: Site, visit: Visit, case: KnownCase, shown: Shown | No
     attachments: list[Json] = []
     uploads: list[Json] = []
     account: Json | None = None
+    keys: list[Json] = []
     down = False
     try:
-        told, attachments, uploads, account = await asyncio.gather(
-            gateway.case(case.id), gateway.attachments(case.id), gateway.uploads(case.id), gateway.account(case.id)
+        told, attachments, uploads, account, keys = await asyncio.gather(
+            gateway.case(case.id),
+            gateway.attachments(case.id),
+            gateway.uploads(case.id),
+            gateway.account(case.id),
+            gateway.account_keys(case.id),
         )
     except GatewayDown:
         site.metrics.gateway_down(case.region)
@@ -78,6 +84,7 @@ async def case_page(site: Site, visit: Visit, case: KnownCase, shown: Shown | No
         uploads=uploads,
         shown=shown,
         **_account(site, case, account, account_request, shown),
+        account_keys=keys,
         reopenings=reopenings,
         token_lines=for_token(gateway.settings) if shown.token else None,
         **shared(site, visit),

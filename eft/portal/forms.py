@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from wtforms import Form, PasswordField, SelectField, StringField, TextAreaField
+from wtforms import Field, Form, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import DataRequired, Length, Regexp
+from wtforms.validators import DataRequired, Length, Regexp, ValidationError
 
 from eft.domain.case import CASE_ID
+from eft.domain.errors import PublicKeyInvalid
+from eft.domain.public_key import is_private, parse_public_key
 
 LONGEST_TEXT = 10_000
 
@@ -60,6 +62,21 @@ class ReopenForm(_Form):
 
 class AccountRequestForm(_Form):
     text = TextAreaField("Why you need it", [Length(max=1000, message="Shorten the text to 1000 characters.")])
+
+
+def _public_key(_form: Form, field: Field) -> None:
+    """Refuses what is no key here already: a private key goes no further, and not back to the page either."""
+    text = str(field.data or "")
+    try:
+        parse_public_key(text)
+    except PublicKeyInvalid as error:
+        if is_private(text):
+            field.data = ""
+        raise ValidationError(f"{error.detail} {error.remedy}") from None
+
+
+class PublicKeyForm(_Form):
+    public_key = TextAreaField("Public key", [_public_key])
 
 
 class NewCaseForm(_Form):

@@ -130,6 +130,21 @@ class Gateway:
     async def revoke_account(self, case_id: str, actor: str) -> None:
         await self._json("DELETE", f"cases/{_part(case_id)}/sftp-account", actor=actor)
 
+    async def account_keys(self, case_id: str) -> list[Json]:
+        """The public keys of the account that is alive, newest first; none where there is no account."""
+        try:
+            return await self._everything(f"cases/{_part(case_id)}/sftp-account/keys", 100, 1)
+        except GatewayRefused as refusal:
+            if refusal.status == 404:
+                return []
+            raise
+
+    async def register_key(self, case_id: str, text: str, actor: str) -> Json:
+        return await self._json("POST", f"cases/{_part(case_id)}/sftp-account/keys", {"public_key": text}, actor)
+
+    async def remove_key(self, case_id: str, key_id: str, actor: str) -> None:
+        await self._json("DELETE", f"cases/{_part(case_id)}/sftp-account/keys/{_part(key_id)}", actor=actor)
+
     async def attachment(self, attachment_id: str) -> Json:
         return await self._json("GET", f"attachments/{_part(attachment_id)}")
 

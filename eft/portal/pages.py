@@ -28,7 +28,7 @@ class Pages:
         self._templates = Environment(
             loader=PackageLoader("eft.portal"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._templates.filters.update(size=words.size, at=words.at, left=words.left)
+        self._templates.filters.update(size=words.size, at=words.at, left=words.left, key_type=words.key_type, who=words.who)
         self._templates.globals.update(
             support=settings.support,
             regions={region: gateway.title for region, gateway in settings.gateways.items()},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from markupsafe import Markup
 
@@ -27,6 +29,7 @@ UPLOAD_STATE = {
     "frozen": "frozen: the case is closed",
     "refused": "refused: it does not have the digest that was announced",
 }
+KEY_TYPE = {"ssh-ed25519": "Ed25519", "ssh-rsa": "RSA"}
 
 
 def size(count: int) -> str:
@@ -37,6 +40,17 @@ def size(count: int) -> str:
     while amount >= 1024 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1024, unit + 1
     return f"{count} bytes" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
+
+
+def key_type(key: Mapping[str, Any]) -> str:
+    """`Ed25519`, `RSA, 3072 bits`, `ECDSA, 256 bits`."""
+    name = KEY_TYPE.get(key["type"], "ECDSA")
+    return name if name == "Ed25519" else f"{name}, {key['bits']} bits"
+
+
+def who(actor: str) -> str:
+    """Whom the gateway's audit log names, as people know them: without the token that the portal used."""
+    return actor.partition(" (via ")[0]
 
 
 def at(instant: datetime | str) -> Markup:

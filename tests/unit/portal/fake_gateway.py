@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from eft.domain.clock import Clock
+from eft.domain.public_key import MOST_KEYS, parse_public_key
 from eft.portal.gateways import Gateway
 from eft.portal.settings import GatewaySettings
 
@@ -32,6 +33,7 @@ class FakeGateway:
         self.contents: dict[str, bytes] = {}
         self.uploads: dict[str, list[dict[str, Any]]] = {}
         self.accounts: dict[str, dict[str, Any]] = {}
+        self.keys: dict[str, list[dict[str, Any]]] = {}
         self.calls: list[tuple[str, str, str]] = []
         self.launched: list[dict[str, Any]] = []
         self.down = False
@@ -97,6 +99,23 @@ class FakeGateway:
             "host_key_fingerprints": ["SHA256:fingerprint"],
             "expires_at": text_of(self.clock.now() + timedelta(hours=120)),
         }
+
+    def _register(self, case_id: str, text: str, actor: str) -> httpx.Response:
+        key = parse_public_key(text)
+        known = self.keys.setdefault(case_id, [])
+        if len(known) >= MOST_KEYS:
+            return _problem(409, "too-many-keys")
+        made = {
+            "id": f"{len(self.calls):032x}",
+            "type": key.kind,
+            "bits": key.bits,
+            "fingerprint": key.fingerprint,
+            "comment": key.comment,
+            "added_at": text_of(self.clock.now()),
+            "added_by": f"{actor} (via token:portal)",
+        }
+        known.insert(0, made)
+        return httpx.Response(201, json=made)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if self.down:
@@ -171,6 +190,15 @@ class FakeGateway:
                 if request.url.params.get("password") == "false":
                     del shown["password"]
                 return httpx.Response(200, json=shown)
+            case "GET", ["sftp-account", "keys"] if case_id in self.accounts:
+                return _page(self.keys.get(case_id, []))
+            case "POST", ["sftp-account", "keys"] if case_id in self.accounts:
+                return self._register(case_id, body["public_key"], request.headers["eft-actor"])
+            case "DELETE", ["sftp-account", "keys", key_id] if case_id in self.accounts:
+                kept = [each for each in self.keys.get(case_id, []) if each["id"] != key_id]
+                found = len(kept) < len(self.keys.get(case_id, []))
+                self.keys[case_id] = kept
+                return httpx.Response(204) if found else _problem(404, "not-found")
             case "DELETE", ["sftp-account"]:
                 self.accounts.pop(case_id, None)
                 return httpx.Response(204)

@@ -17,6 +17,8 @@ FIELDS = {
     "text": "Please.",
     "email": "x@example.com",
     "password": "y",
+    "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBC3p9K6PIVeDPoG4szLLweg9NsbOr633YJtEdC5R9no",
+    "key": "k1",
 }
 
 
