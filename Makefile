@@ -18,7 +18,7 @@ JOBS ?= 3
 
 # What the tests and benches drive eft with: real clients, and servers to compare with. nginx-light has the `dav` PUT.
 TEST_PACKAGES := 7zip ca-certificates chromium curl faketime haproxy filezilla lftp nginx-light openssh-client openssh-server openssh-sftp-server \
-                 postgresql procps putty-tools rclone sshfs strace unzip
+                 postgresql procps putty-tools rclone sshfs strace unzip xdotool xvfb
 
 .PHONY: help
 help: ## List what can be made

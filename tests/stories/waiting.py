@@ -11,7 +11,7 @@ from tests.fixtures.gateway import ApiError, Gateway
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], holds: Callable[[T], object] = bool, *, within_s: float = 20.0, every_s: float = 0.05) -> T:
+def until(look: Callable[[], T], holds: Callable[[T], object] = bool, *, within_s: float = 60.0, every_s: float = 0.05) -> T:
     """The first thing seen for which it holds."""
     deadline = time.monotonic() + within_s
     while True:
@@ -27,7 +27,7 @@ def listed(gateway: Gateway, case_id: str) -> dict[str, dict[str, Any]]:
     return {item["name"]: item for item in reversed(gateway.attachments(case_id))}
 
 
-def published(gateway: Gateway, case_id: str, *names: str, within_s: float = 20.0) -> dict[str, dict[str, Any]]:
+def published(gateway: Gateway, case_id: str, *names: str, within_s: float = 60.0) -> dict[str, dict[str, Any]]:
     """The attachments by name, once these are among them."""
     return until(lambda: listed(gateway, case_id), lambda seen: set(names) <= set(seen), within_s=within_s)
 
