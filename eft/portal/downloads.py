@@ -9,8 +9,9 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 
 from eft.portal.case_page import Shown, case_of, case_page
+from eft.portal.content import Content
 from eft.portal.door import not_found
-from eft.portal.gateways import Content, GatewayRefused
+from eft.portal.gateways import GatewayRefused
 from eft.portal.pages import Notice
 from eft.portal.site import Site, Visit
 

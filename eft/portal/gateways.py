@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import aclosing, asynccontextmanager
 import logging
 import ssl
 from typing import Any
@@ -12,12 +11,12 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from eft.portal.content import SILENCE_S, Content, content_of
 from eft.portal.settings import GatewaySettings
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
-_PIECE = 64 * 1024
+_CONTENT_TIMEOUT = httpx.Timeout(SILENCE_S, connect=3.0)
 _MOST_PAGES = 20
-_FORWARDED = ("content-type", "content-length", "content-range", "accept-ranges", "etag", "last-modified", "repr-digest")
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +37,6 @@ class GatewayRefused(Exception):
     def __init__(self, status: int, code: str, detail: str, remedy: str) -> None:
         super().__init__(code)
         self.status, self.code, self.detail, self.remedy = status, code, detail, remedy
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A file on its way: status and headers for the browser, and its bytes, at most 64 KiB in memory at a time."""
-
-    status: int
-    headers: Mapping[str, str]
-    pieces: AsyncIterator[bytes]
 
 
 class Gateway:
@@ -150,23 +140,25 @@ class Gateway:
 
     @asynccontextmanager
     async def content(self, attachment_id: str, wanted_range: str | None, actor: str) -> AsyncIterator[Content]:
-        """The bytes of an attachment, as they come."""
-        headers = {"Eft-Actor": actor, "Accept-Encoding": "identity"}
-        if wanted_range:
-            headers["Range"] = wanted_range
-        request = self._client.build_request("GET", f"attachments/{_part(attachment_id)}/content", headers=headers)
+        """The bytes of an attachment, as they come, across breaks of the gateway's connection (content.py)."""
+        always = {"Eft-Actor": actor, "Accept-Encoding": "identity"}
+
+        async def ask(headers: Mapping[str, str]) -> httpx.Response:
+            path = f"attachments/{_part(attachment_id)}/content"
+            request = self._client.build_request("GET", path, headers={**always, **headers}, timeout=_CONTENT_TIMEOUT)
+            return await self._client.send(request, stream=True)
+
         try:
-            answer = await self._client.send(request, stream=True)
+            answer = await ask({"Range": wanted_range} if wanted_range else {})
         except (httpx.HTTPError, OSError) as error:
             raise self._down(type(error).__name__) from error
-        try:
-            if answer.status_code not in (200, 206):
+        if answer.status_code not in (200, 206):
+            async with aclosing(answer):
                 await answer.aread()
                 raise self._refusal(answer)
-            passed = {name: answer.headers[name] for name in _FORWARDED if name in answer.headers}
-            yield Content(answer.status_code, passed, answer.aiter_raw(_PIECE))
-        finally:
-            await answer.aclose()
+        content = content_of(answer, ask, self._down)
+        async with aclosing(answer), aclosing(content.pieces):
+            yield content
 
     async def _everything(self, path: str, limit: int, pages: int) -> list[Json]:
         found: list[Json] = []
