@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select, update
 
 from eft.db import cursors
-from eft.db.rows import record, values
+from eft.db.rows import record
+from eft.db.statements import Inserting, Records, Statement
 from eft.db.tables import attachments, cases
 from eft.domain.attachment import TRANSITIONS, Attachment, AttachmentState
 from eft.domain.case import PurgeState
@@ -16,11 +17,11 @@ from eft.domain.upload import Completeness, Source
 
 
 def insert(conn: Connection, attachment: Attachment) -> None:
-    conn.execute(attachments.insert(), values(attachments, attachment))
+    _INSERT.run(conn, attachment)
 
 
 def get(conn: Connection, attachment_id: str) -> Attachment | None:
-    return _first(conn, select(attachments).where(attachments.c.id == attachment_id))
+    return _GET.one(conn, {"id": attachment_id})
 
 
 def page(conn: Connection, case_id: str, cursor: str | None, limit: int) -> tuple[list[Attachment], str | None]:
@@ -73,8 +74,8 @@ def rename(conn: Connection, attachment_id: str, name: str) -> int:
 
 def next_version(conn: Connection, case_id: str, name: str) -> int:
     """The version that the next file of that name gets, from 1. Lock the case first where two may come at once."""
-    query = select(func.max(attachments.c.version)).where(_named(case_id, name, None))
-    return (conn.execute(query).scalar_one() or 0) + 1
+    row = _LAST_VERSION.row(conn, {"its_case": case_id, "its_name": name})
+    return 1 + ((row and row[0]) or 0)
 
 
 def hide(conn: Connection, attachment_id: str) -> None:
@@ -84,9 +85,7 @@ def hide(conn: Connection, attachment_id: str) -> None:
 
 def supersede(conn: Connection, case_id: str, name: str, *, from_support: bool | None = None) -> None:
     """Every file of that name gives way to one that is about to be inserted. `from_support` as for `newest_by_name`."""
-    conn.execute(
-        update(attachments).where(_named(case_id, name, from_support), ~attachments.c.superseded).values(superseded=True)
-    )
+    _SUPERSEDE[from_support].run(conn, {"its_case": case_id, "its_name": name})
 
 
 def set_modified(conn: Connection, attachment_id: str, modified_at: datetime) -> None:
@@ -125,12 +124,27 @@ def set_state(conn: Connection, attachment_id: str, state: AttachmentState, at: 
     _change(conn, attachment_id, state=state, gone_at=attachment.gone_at or at, manifest=None, inline=None)
 
 
-def _named(case_id: str, name: str, from_support: bool | None) -> ColumnElement[bool]:
+def _named(case_id: str | ColumnElement[str], name: str | ColumnElement[str], from_support: bool | None) -> ColumnElement[bool]:
     named = and_(attachments.c.case_id == case_id, attachments.c.name == name)
     if from_support is None:
         return named
     source = attachments.c.source
     return and_(named, source == Source.SUPPORT if from_support else source != Source.SUPPORT)
+
+
+_ITS_CASE, _ITS_NAME = (
+    bindparam("its_case", type_=attachments.c.case_id.type),
+    bindparam("its_name", type_=attachments.c.name.type),
+)
+_INSERT = Inserting(attachments)
+_GET = Records(Attachment, select(attachments).where(attachments.c.id == bindparam("id")))
+_LAST_VERSION = Statement(select(func.max(attachments.c.version)).where(_named(_ITS_CASE, _ITS_NAME, None)))
+_SUPERSEDE = {
+    from_support: Statement(
+        update(attachments).where(_named(_ITS_CASE, _ITS_NAME, from_support), ~attachments.c.superseded).values(superseded=True)
+    )
+    for from_support in (None, True, False)
+}
 
 
 def _shown() -> ColumnElement[bool]:

@@ -11,11 +11,12 @@ from sqlalchemy import Connection, select
 
 from eft.db import cursors
 from eft.db.rows import record as as_record
+from eft.db.statements import Statement
 from eft.db.tables import audit
 from eft.domain.actor import Actor
 from eft.domain.errors import Invalid
 
-_INSERT = audit.insert().inline()
+_INSERT = Statement(audit.insert().inline(), keys=("at", "actor", "address", "action", "case_id", "subject", "outcome", "detail"))
 """`inline`: the new id is not asked for."""
 
 
@@ -46,8 +47,8 @@ def record(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Adds one row. `detail` is JSON and holds no secret."""
-    conn.execute(
-        _INSERT,
+    _INSERT.run(
+        conn,
         {
             "at": at,
             "actor": actor.name,

@@ -9,12 +9,13 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 
 from eft.db import cursors
 from eft.db.rows import insert_new, record, values
+from eft.db.statements import Records
 from eft.db.tables import cases
 from eft.domain.case import Case, CaseStatus, PurgeState
 from eft.domain.errors import AlreadyExists, CasePurging, NotFound
 
-_GET = select(cases).where(cases.c.id == bindparam("id"))
-_LOCK = _GET.with_for_update()
+_BY_ID = select(cases).where(cases.c.id == bindparam("id"))
+_GET, _LOCK = Records(Case, _BY_ID), Records(Case, _BY_ID.with_for_update())
 _SAVE = update(cases).where(cases.c.id == bindparam("its_id"))
 _CHUNK = 500
 """Uids in one IN list, well below any dialect's limit of parameters."""
@@ -27,14 +28,12 @@ def insert(conn: Connection, case: Case) -> None:
 
 
 def get(conn: Connection, case_id: str) -> Case | None:
-    row = conn.execute(_GET, {"id": case_id}).one_or_none()
-    return None if row is None else record(Case, row)
+    return _GET.one(conn, {"id": case_id})
 
 
 def lock(conn: Connection, case_id: str) -> Case | None:
     """The case; nobody else changes it before this transaction ends. (On SQLite a writer is alone anyway.)"""
-    row = conn.execute(_LOCK, {"id": case_id}).one_or_none()
-    return None if row is None else record(Case, row)
+    return _LOCK.one(conn, {"id": case_id})
 
 
 def save(conn: Connection, case: Case) -> None:

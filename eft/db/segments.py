@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
-from eft.db.rows import record, values
+from eft.db.rows import record
+from eft.db.statements import Inserting, Records, Statement
 from eft.db.tables import attachments, cases, uploads
 from eft.db.tables import segments as table
 from eft.domain.attachment import AttachmentState
 from eft.domain.case import PurgeState
 from eft.domain.upload import SegmentFacts, UploadState
 
-_OF_UPLOAD = select(table).where(table.c.upload_id == bindparam("id")).order_by(table.c.epoch)
+_ADD = Inserting(table)
+_END = Statement(
+    update(table)
+    .where(table.c.upload_id == bindparam("id"), table.c.epoch == bindparam("its_epoch"), table.c.end.is_(None))
+    .values(end=bindparam("its_end"))
+)
+_OF_UPLOAD = Records(SegmentFacts, select(table).where(table.c.upload_id == bindparam("id")).order_by(table.c.epoch))
 _CHUNK = 500
 """Ids in one IN list, well below any dialect's limit of parameters."""
 
 
 def add_segment(conn: Connection, facts: SegmentFacts) -> None:
-    conn.execute(table.insert(), values(table, facts))
+    _ADD.run(conn, facts)
 
 
 def end_segment(conn: Connection, upload_id: str, epoch: int, end: int) -> bool:
     """Closes an open segment at `end` (bytes, exclusive). False, and no change, where there is no such open segment."""
-    query = update(table).where(table.c.upload_id == upload_id, table.c.epoch == epoch, table.c.end.is_(None)).values(end=end)
-    return conn.execute(query).rowcount == 1
+    return _END.run(conn, {"id": upload_id, "its_epoch": epoch, "its_end": end}) == 1
 
 
 def drop_segment(conn: Connection, upload_id: str, epoch: int) -> None:
@@ -33,7 +39,7 @@ def drop_segment(conn: Connection, upload_id: str, epoch: int) -> None:
 
 def segments(conn: Connection, upload_id: str) -> list[SegmentFacts]:
     """The upload's segments, in the order of their epochs."""
-    return [record(SegmentFacts, row) for row in conn.execute(_OF_UPLOAD, {"id": upload_id})]
+    return _OF_UPLOAD.all(conn, {"id": upload_id})
 
 
 def of_uploads(conn: Connection, upload_ids: list[str]) -> dict[str, list[SegmentFacts]]:

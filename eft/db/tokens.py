@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from eft.db.rows import insert_new, record, values
+from eft.db.statements import Records
 from eft.db.tables import api_tokens, upload_tokens
 from eft.domain.errors import AlreadyExists
 from eft.domain.upload import Source
 
 _API_BY_HASH = select(api_tokens).where(api_tokens.c.hash == bindparam("hash"), api_tokens.c.revoked_at.is_(None))
-_UPLOAD_BY_HASH = select(upload_tokens).where(upload_tokens.c.hash == bindparam("hash"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,9 @@ class UploadToken:
     expires_at: datetime
     created_at: datetime
     actor: str = ""
+
+
+_UPLOAD_BY_HASH = Records(UploadToken, select(upload_tokens).where(upload_tokens.c.hash == bindparam("hash")))
 
 
 def insert_api(conn: Connection, token: ApiToken) -> None:
@@ -73,8 +76,8 @@ def insert_upload(conn: Connection, token: UploadToken) -> None:
 
 def upload_by_hash(conn: Connection, hash: str, now: datetime) -> UploadToken | None:
     """The token, unless it is unknown or expired at this instant."""
-    row = conn.execute(_UPLOAD_BY_HASH, {"hash": hash}).one_or_none()
-    return None if row is None or row.expires_at <= now else record(UploadToken, row)
+    found = _UPLOAD_BY_HASH.one(conn, {"hash": hash})
+    return None if found is None or found.expires_at <= now else found
 
 
 def uploads_of_case(conn: Connection, case_id: str) -> list[UploadToken]:

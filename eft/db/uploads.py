@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_, select, update
 
 from eft.db import cursors
-from eft.db.rows import values
 from eft.db.segments import add_segment, discardable, drop_segment, end_segment, file_references, live_held, of_uploads, segments
+from eft.db.statements import Inserting, Records, Saving, Statement
 from eft.db.tables import cases, uploads
 from eft.domain.case import CaseStatus, PurgeState
 from eft.domain.errors import NotFound
@@ -47,9 +47,10 @@ __all__ = [
     "waiting_for_parts",
 ]
 
-_GET = select(uploads).where(uploads.c.id == bindparam("id"))
-_LOCK = _GET.with_for_update()
-_FENCE = (
+_BY_ID = select(uploads).where(uploads.c.id == bindparam("id"))
+_GET, _LOCK = Records(Upload, _BY_ID), Records(Upload, _BY_ID.with_for_update())
+_INSERT, _SAVE = Inserting(uploads), Saving(uploads)
+_FENCE = Statement(
     select(uploads.c.epoch, uploads.c.state, cases.c.status, cases.c.purge)
     .join(cases, cases.c.id == uploads.c.case_id)
     .where(uploads.c.id == bindparam("id"))
@@ -68,19 +69,19 @@ class Fence:
 
 def fence(conn: Connection, upload_id: str) -> Fence | None:
     """One select by key; the hot read. Sees every transaction that was committed before it was called."""
-    row = conn.execute(_FENCE, {"id": upload_id}).one_or_none()
+    row = _FENCE.row(conn, {"id": upload_id})
     return None if row is None else Fence(*row)
 
 
 def insert(conn: Connection, upload: Upload) -> None:
     """A new upload with its segments, where it begins with some (a version made by reference)."""
-    conn.execute(uploads.insert(), values(uploads, upload))
+    _INSERT.run(conn, upload)
     for facts in upload.segments:
         add_segment(conn, facts)
 
 
 def get(conn: Connection, upload_id: str) -> Upload | None:
-    return _one(conn, conn.execute(_GET, {"id": upload_id}).one_or_none())
+    return _with_segments(conn, _GET.fields(conn, {"id": upload_id}))
 
 
 def some(conn: Connection, upload_ids: Iterable[str]) -> dict[str, Upload]:
@@ -101,13 +102,12 @@ def waiting_for_parts(conn: Connection) -> list[str]:
 
 def lock(conn: Connection, upload_id: str) -> Upload | None:
     """The upload; nobody else changes it before this transaction ends. Where the case is locked too, the case comes first."""
-    return _one(conn, conn.execute(_LOCK, {"id": upload_id}).one_or_none())
+    return _with_segments(conn, _LOCK.fields(conn, {"id": upload_id}))
 
 
 def save(conn: Connection, upload: Upload) -> None:
     """Every field but the segments. Lock it first. Raises NotFound."""
-    row = values(uploads, upload)
-    if conn.execute(update(uploads).where(uploads.c.id == bindparam("its_id")).values(row), {"its_id": upload.id}).rowcount != 1:
+    if not _SAVE.run(conn, upload):
         raise NotFound
 
 
@@ -208,6 +208,11 @@ def _newest(query: Select[Any]) -> Select[Any]:
 
 def _one(conn: Connection, row: Row[Any] | None) -> Upload | None:
     return None if row is None else _upload(row, segments(conn, row.id))
+
+
+def _with_segments(conn: Connection, fields: dict[str, Any] | None) -> Upload | None:
+    """The segments are read after the row: whoever waited for its lock sees what the one before him wrote."""
+    return None if fields is None else Upload(**fields, segments=tuple(segments(conn, fields["id"])))
 
 
 def _many(conn: Connection, query: Select[Any]) -> list[Upload]:

@@ -304,6 +304,7 @@ async def test_a_removed_name_does_not_show_what_it_had_replaced(site: Site, noi
     await put(directory, "a", noise(10))
     site.clock.advance(seconds=5)
     await transfers.tick()
+    site.clock.advance(seconds=1)
     await put(directory, "a.tmp", noise(20), settle=None)
     await directory.rename("C-1", "a.tmp", "a", CUSTOMER, replace=True)
     await directory.remove("C-1", "a", CUSTOMER)
