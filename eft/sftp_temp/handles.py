@@ -14,6 +14,7 @@ from eft.transfers.directory import is_temporary_name
 
 FULL_SIZED = 8 * 1024
 """Bytes. Clients that write less at a time do not leave the traces by which a cut `put` is told."""
+PIECES_AHEAD = 1024
 USUAL_SIZES = frozenset({32 * 1024, TRANSFER_BYTES})
 """How much OpenSSH writes at a time. One single write is taken for full-sized if it is as long as that."""
 LIBSSH2_WRITE, LIBSSH2_BUFFER = 30_000, 16 * 1024
@@ -166,15 +167,41 @@ async def fill(reception: Reception, content: ReadHandle, size: int) -> None:
         content.close()
 
 
+class Served:
+    """What a client was given of one file: `size` bytes in all, everything before `until`. `asked`: it read at all, be it past
+    the end of an empty file."""
+
+    __slots__ = ("_ahead", "asked", "size", "until")
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.size = 0
+        self.until = 0
+        self._ahead: dict[int, int] = {}
+
+    def add(self, start: int, stop: int) -> None:
+        """The bytes `[start, stop)` were given out. Of what comes before its turn, at most 1,024 pieces are remembered; a client
+        that leaves more gaps than that is taken for one that did not read everything."""
+        self.asked = True
+        self.size += stop - start
+        if start <= self.until:
+            self.until = max(self.until, stop)
+            while self._ahead and (first := min(self._ahead)) <= self.until:
+                self.until = max(self.until, self._ahead.pop(first))
+        elif len(self._ahead) < PIECES_AHEAD:
+            self._ahead[start] = max(stop, self._ahead.get(start, 0))
+
+
 class ReadableFile:
     """A finished file. `expected` is where the next READ starts if the client reads on."""
 
-    __slots__ = ("expected", "facts", "reader")
+    __slots__ = ("expected", "facts", "reader", "served")
 
     def __init__(self, reader: ReadHandle, facts: Facts) -> None:
         self.reader = reader
         self.facts = facts
         self.expected = 0
+        self.served = Served()
 
 
 class OpenDirectory:

@@ -15,6 +15,7 @@ from eft.domain.errors import Invalid, ReadOnly
 from eft.domain.names import COMPONENT_BYTES
 from eft.sftp_temp import codec, paths, replies, requests
 from eft.sftp_temp.digests import choose, digests
+from eft.sftp_temp.downloads import Downloads
 from eft.sftp_temp.handles import Handle, HandleTable, OpenDirectory, ReadableFile, WritableFile, fill
 from eft.sftp_temp.ports import Directory, Entry, ReadHandle
 from eft.sftp_temp.readahead import ReadAhead
@@ -41,6 +42,7 @@ class Operations:
         self._handles = HandleTable(settings.handles_per_session)
         self._allowance = Allowance(2 * settings.reorder_bytes)
         self._ahead = ReadAhead()
+        self._downloads = Downloads(actor)
         self.crowded: WritableFile | None = None
         """The file whose reception was full after the last WRITE: wait for it before the next request."""
 
@@ -97,12 +99,14 @@ class Operations:
         await self._ahead.forget()
         for handle in self._handles.take_all():
             await self._let_go(handle)
+        await self._downloads.end()
 
     async def _let_go(self, handle: Handle) -> None:
         if isinstance(handle, WritableFile):
             await handle.let_go()
         elif isinstance(handle, ReadableFile):
             handle.reader.close()
+            await self._downloads.closed(handle)
 
     # Bytes
 
@@ -128,15 +132,19 @@ class Operations:
         if not isinstance(file, ReadableFile):
             raise Invalid("The handle is not open for reading.", "Open the file for reading.")
         if request.offset >= file.reader.size:
+            file.served.asked |= not file.reader.size
             return replies.end_of_file(request.id)
         length = min(request.length, replies.TRANSFER_BYTES)
         found = self._ahead.get(file, request.offset, length)
         if found is not None:
+            file.served.add(request.offset, request.offset + len(found))
             return replies.data(request.id, found)
         return self._fetch(request.id, file, request.offset, length)
 
     async def _fetch(self, identifier: bytes, file: ReadableFile, offset: int, length: int) -> bytes:
-        return replies.data(identifier, await self._ahead.fetch(file, offset, length))
+        data = await self._ahead.fetch(file, offset, length)
+        file.served.add(offset, offset + len(data))
+        return replies.data(identifier, data)
 
     async def _read_back(self, request: requests.Read, file: WritableFile) -> bytes:
         """From a file that is being written: what was received of it is made durable, and read."""

@@ -62,6 +62,9 @@ class ReadHandle(Protocol):
 
     def close(self) -> None: ...
 
+    async def note_read(self, actor: Actor, served: int, whole: bool, /) -> None:
+        """Into the audit log, where it is an attachment: who read it, `served` bytes, whether that was all. Once closed too."""
+
 
 class Entry(Protocol):
     """One name in the client's view. `path` as in `Directory`."""

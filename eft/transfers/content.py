@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 import hashlib
 
 from eft.db import attachments, cases
+from eft.db.engine import Connection
+from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import Case
 from eft.domain.errors import KeyUnavailable, NotFound, Purged, Tampered
@@ -38,6 +40,8 @@ class Content:
         self._key = key
         self._segments = segments
         self._inline = inline
+        self.attachment: Attachment | None = None
+        """Whose bytes these are, where they are a finished file's."""
         self._open: tuple[SegmentFacts, SegmentReader] | None = None
         self._lock = asyncio.Lock()
         self._closed = False
@@ -61,6 +65,18 @@ class Content:
         self._closed = True
         if not self._lock.locked():
             self._let_go()
+
+    async def note_read(self, actor: Actor, served: int, whole: bool) -> None:
+        """Into the audit log, where it is an attachment: who read it, `served` bytes, whether that was all. Once closed too."""
+        attachment = self.attachment
+        if attachment is None:
+            return
+        at, told = self._r.clock.now(), {"served": served, "whole": whole}
+
+        def work(conn: Connection) -> None:
+            self._r.record(conn, actor, "attachment.download", attachment.case_id, attachment.id, at=at, **told)
+
+        await self._r.database.write(work)
 
     def _let_go(self) -> None:
         opened, self._open = self._open, None
@@ -107,6 +123,12 @@ async def _case_and_key(resources: Resources, case_id: str) -> tuple[Case, bytes
 
 async def open_attachment(resources: Resources, attachment: Attachment) -> Content:
     """Its content, after the manifest was seen to say what the row says. Raises Purged, Tampered, KeyUnavailable."""
+    content = await _content_of(resources, attachment)
+    content.attachment = attachment
+    return content
+
+
+async def _content_of(resources: Resources, attachment: Attachment) -> Content:
     if attachment.state is not AttachmentState.AVAILABLE:
         raise Purged(attachment.gone_at)
     case, key = await _case_and_key(resources, attachment.case_id)

@@ -112,12 +112,16 @@ class FakeContent:
         self._data = data
         self.size = len(data)
         self.reads: list[tuple[int, int]] = []
+        self.noted: list[tuple[str, int, bool]] = []
         self.closed = False
 
     async def read(self, start: int, stop: int) -> bytes:
         self.reads.append((start, stop))
         await asyncio.sleep(0)
         return self._data[start:stop]
+
+    async def note_read(self, actor: Actor, served: int, whole: bool) -> None:
+        self.noted.append((actor.name, served, whole))
 
     def close(self) -> None:
         self.closed = True
@@ -348,6 +352,13 @@ class FakeHost:
         self.tasks: set[asyncio.Task[None]] = set()
         self.disconnected: list[str] = []
         self.ended = 0
+        self.held: set[Any] = set()
+
+    def hold(self, session: Any) -> None:
+        self.held.add(session)
+
+    def ease(self, session: Any) -> None:
+        self.held.discard(session)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
