@@ -67,17 +67,19 @@ class Concatenation:
 
     async def length(self, final: Upload) -> int | None:
         """Bytes of the whole, where each part has said its own."""
-        if final.length is not None:
-            return final.length
+        return final.length if final.length is not None else (await self.so_far(final)).length
+
+    async def so_far(self, final: Upload) -> Upload:
+        """One that waits: its offset is what its parts have, its length what they will have, where each of them has said it."""
         part_ids = final.parts.split()
         found = await self._r.database.read(lambda conn: uploads.some(conn, part_ids))
-        total = 0
-        for part_id in part_ids:
-            part = found.get(part_id)
-            if part is None or part.length is None:
-                return None
-            total += part.length
-        return total
+        parts = [found.get(part_id) for part_id in part_ids]
+        holds = [self._holders.hold_of(part_id) for part_id in part_ids]
+        offset = sum(
+            hold.safe if hold is not None else part.offset for hold, part in zip(holds, parts, strict=True) if part is not None
+        )
+        lengths = [part.length for part in parts if part is not None and part.length is not None]
+        return replace(final, offset=offset, length=sum(lengths) if len(lengths) == len(parts) else None)
 
     async def assemble(self, upload_id: str) -> None:
         """Puts the final upload together if each of its parts is whole, and publishes it; waits for that as long as somebody

@@ -250,7 +250,7 @@ class Transfers:
         case, found = await self._r.database.read(work)
         if case is None:
             raise NotFound
-        return [await self._with_live_offset(upload, case) for upload in found if not upload.is_part]
+        return [await self._listed(upload, case) for upload in found if not upload.is_part]
 
     async def unfinished_page(self, case_id: str, cursor: str | None, limit: int) -> tuple[list[Upload], str | None]:
         """A page of them, and the cursor of the next. Raises NotFound, Invalid."""
@@ -261,7 +261,7 @@ class Transfers:
         case, (found, following) = await self._r.database.read(work)
         if case is None:
             raise NotFound
-        return [await self._with_live_offset(upload, case) for upload in found], following
+        return [await self._listed(upload, case) for upload in found], following
 
     async def attachment(self, attachment_id: str, *, case_id: str | None = None) -> Attachment:
         """Raises NotFound, also where it is another case's."""
@@ -355,6 +355,10 @@ class Transfers:
             concat=intent.concat,
             in_draft=intent.in_draft,
         )
+
+    async def _listed(self, upload: Upload, case: Case) -> Upload:
+        waits = upload.parts and upload.state is UploadState.RECEIVING
+        return await (self._concatenation.so_far(upload) if waits else self._with_live_offset(upload, case))
 
     async def _with_live_offset(self, upload: Upload, case: Case) -> Upload:
         hold = self.holders.hold_of(upload.id)

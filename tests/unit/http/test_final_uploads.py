@@ -70,6 +70,9 @@ async def test_one_that_waits_is_put_together_when_its_last_part_is_whole(servic
     await services.transfers.tick()
     assert (await services.transfers.upload(waiting.id, case_id="C-1")).state is UploadState.RECEIVING
     assert await services.transfers.length_of_parts(waiting) == 2 * LARGE
+    (listed,) = await services.transfers.unfinished("C-1")
+    assert (listed.id, listed.offset, listed.length) == (waiting.id, LARGE + 1000, 2 * LARGE)
+    assert (await services.transfers.unfinished_page("C-1", None, 10))[0] == [listed]
     await fill(services, parts[1], b"b" * (LARGE - 1000))
     await services.transfers.tick()
     assert await services.content(waiting.id) == b"a" * LARGE + b"b" * LARGE
