@@ -294,6 +294,14 @@ class Connection(asyncssh.SSHServer):
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._door.spawn(work)
 
+    def hold(self, session: SftpSession) -> None:
+        if self._flow is not None:
+            self._flow.hold(session)
+
+    def ease(self, session: SftpSession) -> None:
+        if self._flow is not None:
+            self._flow.ease(session)
+
     def session_ended(self, session: SftpSession) -> None:
         self._sessions.pop(session, None)
 

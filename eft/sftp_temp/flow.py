@@ -17,6 +17,8 @@ import asyncssh
 
 LINGER_S = 1.0
 """Seconds that a client has to read the last words."""
+HOLD_S = 20.0
+"""Seconds that a connection is not read for the sake of one of its sessions; then answers to keepalives are looked at again."""
 
 _NEEDED = ("abort", "is_closing", "is_reading", "pause_reading", "resume_reading", "set_protocol", "write", "write_eof")
 
@@ -31,19 +33,48 @@ class Flow:
         self._connection = connection
         self._transport: asyncio.Transport = transport
         self._eased = eased
+        self._holders: set[object] = set()
+        self._timer: asyncio.TimerHandle | None = None
         self.congested = False
         vars(connection).update(pause_writing=self._pause, resume_writing=self._resume)
 
     def _pause(self) -> None:
         self.congested = True
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._read_or_not()
 
     def _resume(self) -> None:
         self.congested = False
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._read_or_not()
         asyncio.get_running_loop().call_soon(self._eased)
+
+    def hold(self, session: object) -> None:
+        """Reads no more while this session has enough to do: what the peer still sends waits in the kernel, and not in asyncssh,
+        which would keep a whole window of it."""
+        if not self._holders:
+            self._timer = asyncio.get_running_loop().call_later(HOLD_S, self._let_go)
+        self._holders.add(session)
+        self._read_or_not()
+
+    def ease(self, session: object) -> None:
+        """Reads on, as far as this session is concerned. Repeatable."""
+        self._holders.discard(session)
+        if not self._holders:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._holders.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        if self._transport.is_closing():
+            return
+        if self.congested or self._holders:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     @property
     def transport(self) -> asyncio.Transport:

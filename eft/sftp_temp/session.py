@@ -56,6 +56,12 @@ class Host(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs it to its end, whatever becomes of the connection."""
 
+    def hold(self, session: SftpSession) -> None:
+        """Reads nothing of the peer for now: the session has enough to do."""
+
+    def ease(self, session: SftpSession) -> None:
+        """The session can take more. Repeatable."""
+
     def disconnect(self, reason: str, *, protocol_error: bool = False) -> None: ...
     def session_ended(self, session: SftpSession) -> None: ...
 
@@ -134,6 +140,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             if self._parser.available >= READ_PAUSE and not self._reading_paused and self._channel is not None:
                 self._reading_paused = True
                 self._channel.pause_reading()
+                self._host.hold(self)
         elif self._later is None:
             self._arrived()
         elif not self._to_look_at:
@@ -164,6 +171,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         is let go of. What did not arrive whole never happened."""
         self._lost = True
         self._channel = None
+        self._host.ease(self)
         self.proceed()
 
     # Carrying out
@@ -284,6 +292,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if self._reading_paused and (starved or self._parser.available < READ_RESUME) and self._channel is not None:
             self._reading_paused = False
             self._channel.resume_reading()
+            self._host.ease(self)
 
     def _rest(self) -> None:
         """Nothing more can be done with what is there, which may be the better part of a large packet: reads on, or ends where

@@ -11,7 +11,7 @@ import asyncssh
 import pytest
 import uvloop
 
-from eft.sftp_temp.flow import Flow
+from eft.sftp_temp.flow import HOLD_S, Flow
 from tests.unit.sftp.doors import opened
 
 
@@ -40,6 +40,30 @@ async def hooks_are_asked() -> None:
         assert flow._transport.is_reading()
 
 
+async def a_connection_is_held_for_its_sessions() -> None:
+    """As long as one of them has enough to do, or the peer does not read; but not for ever."""
+    async with opened() as door, door.connect():
+        (live,) = door.door._connections
+        flow = live._flow
+        assert isinstance(flow, Flow)
+        one, other = object(), object()
+        flow.hold(one)
+        flow.hold(other)
+        flow.ease(one)
+        assert not flow._transport.is_reading()
+        flow._pause()
+        flow.ease(other)
+        flow.ease(other)
+        assert not flow._transport.is_reading()
+        flow._resume()
+        assert flow._transport.is_reading()
+        flow.hold(one)
+        assert flow._timer is not None
+        assert 0 < flow._timer.when() - asyncio.get_running_loop().time() <= HOLD_S
+        flow._let_go()
+        assert flow._transport.is_reading()
+
+
 async def last_words_are_read() -> None:
     """By a client that has sent what nobody has read when the end comes."""
     ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
@@ -59,6 +83,6 @@ async def last_words_are_read() -> None:
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
-@pytest.mark.parametrize("what", [hooks_are_asked, last_words_are_read])
+@pytest.mark.parametrize("what", [hooks_are_asked, a_connection_is_held_for_its_sessions, last_words_are_read])
 def test_on_both_event_loops(run: Callable[..., None], what: Callable[[], Coroutine[Any, Any, None]]) -> None:
     run(what())

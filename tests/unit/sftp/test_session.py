@@ -416,8 +416,10 @@ async def test_a_slow_request_lets_only_little_wait(client: Client) -> None:
     for n in range(100):
         client.send(wire.packet(16, 10 + n, wire.string("x" * 4000)))
     assert client.session._parser.available <= session_module.READ_PAUSE + 4096
+    assert client.host.held == {client.session}
     client.reception.gate.set()
     assert [answer.id for answer in await client.replies()] == [2, *range(10, 110)]
+    assert not client.host.held
 
 
 # Downloads
