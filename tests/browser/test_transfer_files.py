@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 import re
 import secrets
+import zipfile
 
 from playwright.sync_api import BrowserContext, FileChooser, Page, expect
 import pytest
@@ -14,7 +15,8 @@ from tests.browser.people import Complaints, Person, pick, transfer_url, verifie
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.portal import CUSTOMER, ORGANISATION, STAFF, Portal
 from tests.stories.contents import MIB, Source, dense
-from tests.stories.waiting import listed
+from tests.stories.sftp_customer import sftp_customer
+from tests.stories.waiting import listed, published, until
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.timeout(120)]
 
@@ -138,6 +140,30 @@ def test_the_keyboard_alone_uploads_and_downloads(us: Gateway, customer: Person,
     with window.expect_download() as saved:
         window.keyboard.press("Enter")
     assert saved.value.path().read_bytes() == b"the fix"
+
+
+def test_the_list_offers_receipts_and_one_archive_and_says_what_is_disputed(
+    us: Gateway, customer: Person, case: str, tmp_path: Path
+) -> None:
+    sftp = sftp_customer(us, case, tmp_path)
+    file = dense(tmp_path / "core.dump", 11, MIB + 1)
+    sftp.ok(f"put {file.path} core.dump")
+    published(us, case, "core.dump")
+    said_later = tmp_path / "core.dump.sha256"
+    said_later.write_text(f"{'0' * 64}  core.dump\n")
+    sftp.ok(f"put {said_later} core.dump.sha256")
+    until(lambda: listed(us, case)["core.dump"]["disputed_sha256"])
+    window = open_window(customer, us, case)
+    row = window.locator('[data-testid=attachment][data-name="core.dump"]')
+    expect(row).to_contain_text("Disputed.")
+    expect(row).to_contain_text("0" * 64)
+    with window.expect_download() as saved:
+        row.get_by_role("link", name="receipt of core.dump").click()
+    assert saved.value.path().read_text().count(".") == 2
+    with window.expect_download() as saved:
+        window.get_by_role("link", name="Download all").click()
+    with zipfile.ZipFile(saved.value.path()) as archive:
+        assert archive.read("core.dump") == file.path.read_bytes()
 
 
 def test_the_plain_form_sends_files_without_scripts(

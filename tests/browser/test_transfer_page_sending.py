@@ -321,7 +321,7 @@ def test_nothing_is_kept_in_the_browser(us: Gateway, case: str, window: Page, tm
     verified(window, "core.dump")
     assert window.evaluate("() => [localStorage.length, sessionStorage.length]") == [0, 0]
     item = published(us, case, "core.dump")["core.dump"]
-    link = window.locator('[data-testid=attachment][data-name="core.dump"] a')
+    link = window.locator('[data-testid=attachment][data-name="core.dump"] a.eft-name')
     expect(link).to_have_attribute("href", f"/transfer/{case}/attachments/{item['id']}")
     with window.expect_download() as saved:
         link.click()

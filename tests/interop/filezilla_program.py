@@ -1,4 +1,4 @@
-"""FileZilla itself, with its windows, on a display of its own: it works off its stored queue, as after a start with work left over.
+"""FileZilla itself, windows and all, on a display of its own: it works off its queue, as after a start with work left over.
 
 The queue's tables are those of FileZilla 3.63 (queue_storage.cpp).
 """

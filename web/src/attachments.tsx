@@ -6,10 +6,11 @@ import type { Attachment } from "./page_state";
 
 interface Props {
   attachments: readonly Attachment[];
+  caseId: string;
   hasMore: boolean;
 }
 
-export function AttachmentLists({ attachments, hasMore }: Props) {
+export function AttachmentLists({ attachments, caseId, hasMore }: Props) {
   const fromSupport = attachments.filter((attachment) => attachment.source === "support");
   const sent = attachments.filter((attachment) => attachment.source !== "support");
   return (
@@ -23,6 +24,14 @@ export function AttachmentLists({ attachments, hasMore }: Props) {
       <section aria-labelledby="eft-attachments">
         <h2 id="eft-attachments">Files of this case</h2>
         {sent.length > 0 ? <List attachments={sent} /> : <p class="eft-more">Nothing has been sent yet.</p>}
+        {attachments.some(isThere) && (
+          <p class="eft-more">
+            <a href={`/transfer/${encodeURIComponent(caseId)}/attachments.zip`} download>
+              Download all
+            </a>{" "}
+            as one ZIP with their receipts and checksums.
+          </p>
+        )}
         {hasMore && <p class="eft-more">Only the newest are listed here; the case in the portal has all of them.</p>}
       </section>
     </>
@@ -39,12 +48,15 @@ function List({ attachments }: { attachments: readonly Attachment[] }) {
   );
 }
 
+function isThere(attachment: Attachment): boolean {
+  return attachment.state === "available" && attachment.href !== null;
+}
+
 function AttachmentRow({ attachment }: { attachment: Attachment }) {
-  const isThere = attachment.state === "available" && attachment.href !== null;
   return (
     <li class="eft-row" data-testid="attachment" data-name={attachment.name}>
       <div class="eft-row-head">
-        {isThere && attachment.href !== null ? (
+        {isThere(attachment) && attachment.href !== null ? (
           <a class="eft-name" href={attachment.href} download>
             {attachment.name}
           </a>
@@ -61,7 +73,20 @@ function AttachmentRow({ attachment }: { attachment: Attachment }) {
         {attachment.state === "available" && attachment.purge_at && (
           <span>kept until {instant(attachment.purge_at)}</span>
         )}
+        {attachment.receipt_href !== null && (
+          <a href={attachment.receipt_href} download>
+            receipt<span class="eft-area-live"> of {attachment.name}</span>
+          </a>
+        )}
       </div>
+      {attachment.disputed_sha256 !== null && (
+        <div class="eft-notice eft-notice-act">
+          <p>
+            <strong>Disputed.</strong> The digest file that came later says <code>{attachment.disputed_sha256}</code>.
+            Compare it with your file, and send the file again if it differs.
+          </p>
+        </div>
+      )}
       {attachment.sha256 && <Digest sha256={attachment.sha256} />}
     </li>
   );

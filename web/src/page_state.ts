@@ -22,7 +22,10 @@ export interface Attachment {
   state: "available" | "tombstoned" | "purged";
   received_at: string;
   purge_at: string | null;
+  /** What a digest file that came later says instead; null where nothing contradicts. */
+  disputed_sha256: string | null;
   href: string | null;
+  receipt_href: string | null;
 }
 
 export interface PageState {

@@ -88,7 +88,8 @@ function start(mount: HTMLElement): void {
     );
     render(h(VisitList, { rows: board.rows, now, isHeld: !link.state.open }), areas.visit);
     if (state !== drawn) {
-      render(h(AttachmentLists, { attachments: state.attachments, hasMore: state.more === true }), areas.attachments);
+      const { attachments, more } = state;
+      render(h(AttachmentLists, { attachments, caseId: state.case.id, hasMore: more === true }), areas.attachments);
       drawn = state;
     }
     // Where nothing can be sent any more, nothing asks for files.

@@ -22,7 +22,8 @@ HEAD = """# SFTP clients
 
 Each cell was tried against a gateway: `make test` runs them all (tests/interop/sftp_matrix), and this page is written from
 them by `python -m tests.interop.sftp_matrix.page`. The programs are Debian 12's. WinSCP's and Cyberduck's requests are
-replayed packet by packet. FileZilla is its SFTP engine, fzsftp, driven as the program drives it.
+replayed packet by packet. FileZilla is its SFTP engine, fzsftp, driven as the program drives it; the program itself works off
+its queue, windows and all, on a display that nobody sees (tests/interop/test_sftp_filezilla_program.py).
 
 A cell says how it is done; a dash is what the client does not offer, with the reason below. "Resume" sends or fetches only
 what is missing, after the connection was cut at a random place; where a client has none, sending the file again ends as one
