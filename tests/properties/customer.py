@@ -22,6 +22,7 @@ class Writer:
     start: int
     size: int
     completes: bool
+    checked: bool
     tail: bytes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 import json
@@ -164,8 +165,12 @@ class FilesMachine(Customer, RuleBasedStateMachine):
         elif offset == file.low:
             return
         fields = [*version_fields(protocol), *part_fields(protocol, offset, False), ("Content-Length", str(size))]
-        with self.displacing(file):
+        writer = self.writers.get(file.number)
+        if writer is not None and not writer.checked:  # it goes on
             told = self.ask("PATCH", file.path, fields, bytes(size))
+        else:
+            with self.displacing(file):
+                told = self.ask("PATCH", file.path, fields, bytes(size))
         assert told.status in status, (told.status, told.body)
         if told.status == 409:
             assert told.offset == file.low
@@ -226,14 +231,12 @@ class FilesMachine(Customer, RuleBasedStateMachine):
         peer.send(data[:sent])
         file.length = end if completes else file.length
         file.high = file.low if checked else file.low + sent
-        self.writers[file.number] = Writer(peer, protocol, file, file.low, size, completes, data[sent:])
+        self.writers[file.number] = Writer(peer, protocol, file, file.low, size, completes, checked, data[sent:])
 
     @has_writers
     @rule(pick=picks, cut=st.booleans())
     def go_on_or_cut(self, pick: int, cut: bool) -> None:
         """What stopped in the middle goes on, or its connection is reset."""
-        if not self.writers:
-            return
         writer = self.writers.pop(sorted(self.writers)[pick % len(self.writers)])
         file, end = writer.file, writer.start + writer.size
         if cut:
@@ -249,26 +252,28 @@ class FilesMachine(Customer, RuleBasedStateMachine):
     @has_writers
     @rule(pick=picks, protocol=protocols, size=st.sampled_from([1, 1000, 70_000]))
     def a_second_writer_comes(self, pick: int, protocol: int, size: int) -> None:
-        if not self.writers:
-            return
         file = self.writers[sorted(self.writers)[pick % len(self.writers)]].file
         protocol = TUS if file.is_part else protocol
         size = min(size, file.room)
         end = file.low + size
         fields = [*version_fields(protocol), *part_fields(protocol, file.low, False), ("Content-Length", str(size))]
-        with self.displacing(file):
-            told = self.ask("PATCH", file.path, fields, file.content(file.low, end))
+        writer = self.writers.pop(file.number)
+        told = self.ask("PATCH", file.path, fields, file.content(file.low, end))
         if told.status == 409:
-            assert told.offset > file.low
-            file.stands_at(told.offset)
-        else:
-            self.appended(file, protocol, end, False, told)
+            assert not writer.checked
+            assert file.low < told.offset <= file.high
+            file.low = told.offset
+            self.writers[file.number] = writer  # it goes on, as it is past the place
+            return
+        with suppress(OSError):
+            writer.peer.send(writer.tail[:1000])
+        writer.peer.close()
+        self.appended(file, protocol, end, False, told)
 
     @has_files
     @rule(pick=picks, protocol=protocols)
     def head(self, pick: int, protocol: int) -> None:
-        if self.files.all:
-            self.check_head(self.files.all[pick % len(self.files.all)], protocol)
+        self.check_head(self.files.all[pick % len(self.files.all)], protocol)
 
     @rule()
     def renew_the_token(self) -> None:
