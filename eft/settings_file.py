@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 import difflib
 from pathlib import Path
+import ssl
 import tomllib
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
+
+from eft.domain.errors import UnsafeSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,40 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 
 LocalPath = Annotated[Path, AfterValidator(_beside_the_file)]
 """A path; a relative one counts from the directory of the file that names it."""
+
+
+def file_at(key: str, path: Path) -> Path:
+    """`path`, which the setting `key` names, once it was seen to be a file that can be read. Raises UnsafeSetting."""
+    try:
+        if path.is_dir():
+            raise UnsafeSetting(f"{key}: {path} is a directory.", "Name a file in it.")
+        path.open("rb").close()
+    except FileNotFoundError:
+        raise UnsafeSetting(f"{key}: there is no file {path}.", "Create it, or correct the setting.") from None
+    except OSError as error:
+        raise UnsafeSetting(
+            f"{key}: the file {path} cannot be read ({error.strerror}).", "Correct its permissions, or the setting."
+        ) from None
+    return path
+
+
+def text_at(key: str, path: Path) -> str:
+    """What stands in such a file, without the white space around it. Raises UnsafeSetting."""
+    try:
+        return file_at(key, path).read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise UnsafeSetting(f"{key}: the file {path} is not text.", "Put the right file there, or correct the setting.") from None
+
+
+def authorities_at(key: str, path: Path | None) -> ssl.SSLContext:
+    """Trust in the authorities of such a file, in the machine's where there is no path. Raises UnsafeSetting."""
+    try:
+        return ssl.create_default_context(cafile=str(file_at(key, path)) if path else None)
+    except ssl.SSLError:
+        raise UnsafeSetting(
+            f"{key}: the file {path} has no certificate that can be used.", "Put the authorities there, in PEM."
+        ) from None
+
 
 S = TypeVar("S", bound=Section)
 

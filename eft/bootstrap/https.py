@@ -23,6 +23,7 @@ from eft.http_resumable.proxies import Proxies
 from eft.http_resumable.rates import CountedCallers, RateLimits, Rates
 from eft.http_resumable.receipts import KEYS, FilesWithReceipts, ReceiptKeys
 from eft.http_resumable.server import HttpServer, open_as_many_files_as_allowed, tls_context
+from eft.settings_file import file_at
 from eft.sftp_temp.host_keys import fingerprints
 from eft.transfers import Transfers
 
@@ -126,6 +127,8 @@ def _streams(method: str, path: str) -> bool:
 
 
 def _tls(certificate: Path, private_key: Path) -> ssl.SSLContext:
+    file_at("https.certificate", certificate)
+    file_at("https.private_key", private_key)
     try:
         return tls_context(certificate, private_key)
     except OSError as error:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-import ssl
 
 from eft.accounts.launches import Launches
 from eft.accounts.sessions import PageSessions
@@ -24,6 +23,7 @@ from eft.observability import SystemClock
 from eft.retention.ports import CaseSystem
 from eft.retention.purge import Purge
 from eft.retention.rotation import KeyRotation
+from eft.settings_file import authorities_at, text_at
 from eft.storage.files import RegionFiles
 from eft.storage.keys import SlotFileKeyStore
 from eft.storage.local_disk import LocalDiskSegments
@@ -122,9 +122,9 @@ def _case_system(config: Config) -> CaseSystem | None:
     # An HTTP client's imports cost 10 MiB in each worker: only where there is somebody to ask.
     from eft.retention.case_system import HttpCaseSystem
 
-    authorities = config.case_system.ca_file
+    settings = config.case_system
     return HttpCaseSystem(
-        config.case_system.url,
-        config.case_system.token_file.read_text().strip(),
-        trust=ssl.create_default_context(cafile=str(authorities)) if authorities else None,
+        settings.url,
+        text_at("case_system.token_file", settings.token_file),
+        trust=authorities_at("case_system.ca_file", settings.ca_file),
     )

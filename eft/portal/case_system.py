@@ -12,6 +12,7 @@ from eft.portal import case_rows
 from eft.portal.door import Endpoint
 from eft.portal.gateways import GatewayDown, GatewayRefused
 from eft.portal.site import Site
+from eft.settings_file import text_at
 
 
 def case_system(site: Site) -> Endpoint:
@@ -20,7 +21,10 @@ def case_system(site: Site) -> Endpoint:
     `closed_at` is the instant at which the gateway closed the case, to the microsecond. The answer is the portal's own
     record: where a case was reopened, a gateway that has forgotten that is told that the case is open, and purges nothing.
     """
-    tokens = {region: gateway.case_system_token_file.read_text().strip() for region, gateway in site.settings.gateways.items()}
+    tokens = {
+        region: text_at(f"gateways.{region}.case_system_token_file", gateway.case_system_token_file)
+        for region, gateway in site.settings.gateways.items()
+    }
 
     async def ask(request: Request) -> Response:
         kind, _, token = request.headers.get("authorization", "").partition(" ")

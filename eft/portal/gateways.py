@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 import logging
-import ssl
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -13,6 +12,7 @@ import httpx
 
 from eft.portal.content import SILENCE_S, Content, content_of
 from eft.portal.settings import GatewaySettings
+from eft.settings_file import authorities_at, text_at
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _CONTENT_TIMEOUT = httpx.Timeout(SILENCE_S, connect=3.0)
@@ -50,12 +50,12 @@ class Gateway:
         self.settings = settings
         self._client = client or httpx.AsyncClient(
             base_url=f"{settings.url}/api/v1/",
-            verify=ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None),
+            verify=authorities_at(f"gateways.{region}.ca_file", settings.ca_file),
             timeout=TIMEOUT,
             trust_env=False,
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=8),
         )
-        self._client.headers["Authorization"] = f"Bearer {settings.token_file.read_text().strip()}"
+        self._client.headers["Authorization"] = f"Bearer {text_at(f'gateways.{region}.token_file', settings.token_file)}"
 
     async def close(self) -> None:
         await self._client.aclose()

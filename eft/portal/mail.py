@@ -15,6 +15,7 @@ import aiosmtplib
 
 from eft.domain.clock import Clock
 from eft.portal.settings import MailSettings
+from eft.settings_file import text_at
 
 TIMEOUT_S = 20.0
 
@@ -36,7 +37,7 @@ class SmtpMailer:
 
     async def send(self, to: str, subject: str, text: str) -> None:
         settings = self._settings
-        password = settings.password_file.read_text().strip() if settings.password_file else None
+        password = text_at("mail.password_file", settings.password_file) if settings.password_file else None
         try:
             await aiosmtplib.send(
                 _message(settings.sender, to, subject, text, self._clock),

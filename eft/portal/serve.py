@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import signal
 import socket
+import ssl
 
 from starlette.applications import Starlette
 import uvicorn
@@ -19,7 +20,8 @@ from eft.domain.errors import UnsafeSetting
 from eft.portal.app import make_site, portal_app
 from eft.portal.database import Database
 from eft.portal.operations import operations_app
-from eft.portal.settings import PortalSettings
+from eft.portal.settings import HttpsSettings, PortalSettings
+from eft.settings_file import file_at
 
 _PATIENCE_S = 10
 _ABSENT_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -38,6 +40,7 @@ class _Server(uvicorn.Server):
 async def serve(settings: PortalSettings, clock: Clock) -> None:
     """Returns after SIGTERM or SIGINT. Raises UnsafeSetting where the portal cannot start."""
     log.info("portal.starting", extra={"port": settings.https.port})
+    _check_certificate(settings.https)
     database = Database(settings.database.url)
     await asyncio.to_thread(database.upgrade)
     site = make_site(settings, database, clock)
@@ -69,6 +72,19 @@ async def serve(settings: PortalSettings, clock: Clock) -> None:
             await gateway.close()
         database.close()
         log.info("portal.stopped")
+
+
+def _check_certificate(https: HttpsSettings) -> None:
+    """Raises UnsafeSetting."""
+    file_at("https.certificate", https.certificate)
+    file_at("https.private_key", https.private_key)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(https.certificate, https.private_key)
+    except OSError as error:
+        raise UnsafeSetting(
+            f"The certificate {https.certificate} and its key {https.private_key} cannot be used: {error.strerror or error}.",
+            "Correct https.certificate and https.private_key.",
+        ) from None
 
 
 def _server(app: Starlette, **options: object) -> uvicorn.Server:

@@ -65,8 +65,7 @@ def load(files: Sequence[Path]) -> list[asyncssh.SSHKeyPair]:
                 raise UnsafeSetting(f"The host key {path} can be read by others.", f"chmod 600 {path}")
             found: Any = asyncssh.load_keypairs([str(path)])
         except (OSError, ValueError) as error:
-            why = f"The host key {path} cannot be used: {error}."
-            raise UnsafeSetting(why, "Name a private key without a passphrase.") from error
+            raise _unusable(path, error) from error
         pairs.extend(found)
     for pair in pairs:
         pair.host_key_algorithms = [name for name in SIGNATURES if name in pair.host_key_algorithms]
@@ -75,14 +74,36 @@ def load(files: Sequence[Path]) -> list[asyncssh.SSHKeyPair]:
     return pairs
 
 
+def _read(files: Sequence[Path]) -> list[asyncssh.SSHKey]:
+    keys = []
+    for path in files:
+        try:
+            keys.append(asyncssh.read_private_key(str(path)))
+        except (OSError, ValueError) as error:
+            raise _unusable(path, error) from error
+    return keys
+
+
+def _unusable(path: Path, error: Exception) -> UnsafeSetting:
+    if isinstance(error, FileNotFoundError):
+        return UnsafeSetting(f"sftp.host_keys: there is no file {path}.", "Create it, or correct the setting.")
+    why = error.strerror if isinstance(error, OSError) else error
+    return UnsafeSetting(
+        f"sftp.host_keys: the host key {path} cannot be used: {why}.", "Name a private key without a passphrase."
+    )
+
+
 def fingerprints(files: Sequence[Path]) -> list[str]:
-    """`SHA256:…` of each, as clients show them."""
-    return [asyncssh.read_private_key(str(path)).get_fingerprint("sha256") for path in files]
+    """`SHA256:…` of each, as clients show them. Raises UnsafeSetting."""
+    return [pair.get_fingerprint("sha256") for pair in _read(files)]
 
 
 def sshfp_records(host: str, files: Sequence[Path]) -> list[str]:
-    """A line of DNS zone text for each key, with the SHA-256 of its public half (RFC 4255, RFC 6594, RFC 7479)."""
-    keys = [asyncssh.read_private_key(str(path)) for path in files]
+    """A line of DNS zone text for each key, with the SHA-256 of its public half (RFC 4255, RFC 6594, RFC 7479).
+
+    Raises UnsafeSetting.
+    """
+    keys = _read(files)
     return [
         f"{host.rstrip('.')}. IN SSHFP {_SSHFP_ALGORITHMS[key.get_algorithm()]} {_SSHFP_SHA256} "
         f"{hashlib.sha256(key.public_data).hexdigest()}"
