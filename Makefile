@@ -87,6 +87,18 @@ bench: setup ## Compare eft with other servers, into loadtests/results/ (QUICK=1
 bench-peers: setup ## Build the servers that benches compare with, into var/peers/ (needs Go, npm and cargo; minutes)
 	$(BIN)/python -m loadtests.build_peers $(ARGS)
 
+.PHONY: load
+load: setup ## Put users on a fresh gateway, and say how it went (USERS=50 MINUTES=2)
+	$(BIN)/python -m loadtests.load $(if $(USERS),--users $(USERS)) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+.PHONY: memory
+memory: setup ## Measure what large files and many connections cost in memory (PARTS="upload busy")
+	$(BIN)/python -m loadtests.memory $(PARTS) $(ARGS)
+
+.PHONY: soak-hour
+soak-hour: setup ## An hour of load in seven slices of nine minutes, and whether memory stays flat (SLICE=1 to SLICE=7)
+	$(BIN)/python -m loadtests.soak --slice $(or $(SLICE),$(error Say which: SLICE=1 begins, SLICE=7 is the last)) $(ARGS)
+
 .PHONY: demo
 demo: setup ## Run three gateways on this machine, data under var/ (ARGS=--detach returns when they are ready)
 	@$(BIN)/python -m demo $(ARGS)

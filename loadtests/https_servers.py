@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 import json
+import os
 from pathlib import Path
 import shutil
 import subprocess
@@ -122,8 +123,9 @@ def rustus(directory: Path) -> Iterator[Target]:
         f"ssl_certificate_key {directory}/tls.key; location / {{ proxy_pass http://rustus; proxy_http_version 1.1; "
         'proxy_set_header Connection ""; proxy_request_buffering off; proxy_buffering off; } } }'
     )
-    both = f"{program} --host 127.0.0.1 --port {behind} --url /files --data-dir {stored} --info-dir {info} --log-level ERROR & "
-    both += f"exec nginx -c {directory}/nginx.conf -p {directory}"
+    own = f"{program} --host 127.0.0.1 --port {behind} --url /files --data-dir {stored} --info-dir {info} --log-level ERROR"
+    own += f" --max-body-size {1 << 40} --workers {os.cpu_count()}"
+    both = f"trap 'kill $one $two' TERM; {own} & one=$!; nginx -c {directory}/nginx.conf -p {directory} & two=$!; wait; wait"
     with serving(["sh", "-c", both], port) as pid:
         yield Target("rustus behind nginx", pid, f"https://localhost:{port}/files", ca, directory=stored)
 

@@ -19,7 +19,7 @@ BUILT = ROOT / "var" / "peers"
 """Where `make bench-peers` puts what it builds."""
 
 PORTS = (12_000, 32_000)
-START_S = 30
+START_S = 120
 STOP_S = 30
 
 

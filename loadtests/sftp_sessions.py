@@ -13,7 +13,7 @@ from loadtests.sftp_servers import Target
 AT_ONCE = 4
 
 
-def _connect(target: Target) -> Any:
+def connect(target: Target) -> Any:
     keys = [str(target.key)] if target.key is not None else None
     return asyncssh.connect(
         "127.0.0.1", target.port, username=target.user, password=target.password, client_keys=keys, known_hosts=None, config=None
@@ -24,7 +24,7 @@ def put(target: Target, source: Path, name: str) -> None:
     """One file."""
 
     async def work() -> None:
-        async with _connect(target) as connection, connection.start_sftp_client() as sftp:
+        async with connect(target) as connection, connection.start_sftp_client() as sftp:
             await sftp.put(str(source), name)
 
     asyncio.run(work())
@@ -34,7 +34,7 @@ def connect_often(target: Target, count: int) -> None:
     """`count` connections, each up to its SFTP session, four at once."""
 
     async def one(gate: asyncio.Semaphore) -> None:
-        async with gate, _connect(target) as connection, connection.start_sftp_client():
+        async with gate, connect(target) as connection, connection.start_sftp_client():
             pass
 
     async def work() -> None:
