@@ -72,7 +72,7 @@ def workloads(options: Any) -> dict[str, tuple[str, Workload, tuple[str, ...]]]:
     many = 300 if options.quick else 1000
     stream = Workload(1, 1, size)
     streams, clients, small = Workload(8, 8, size // 8), Workload(many, many, MIB), Workload(16, files, 4096)
-    fewer = replace(small, files=min(files, 2000))
+    fewer = replace(small, files=max(1, min(files // 4, 2000)))
     quantity = f"{options.size_mib / 1024:g} GiB" if options.size_mib >= 1024 else f"{options.size_mib} MiB"
     return {
         "stream": (f"one stream of {quantity}", stream, ALL),
