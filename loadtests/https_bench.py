@@ -120,7 +120,8 @@ def slice_of(name: str, options: Any) -> Slice:
 HTTPS = Door(
     name="https",
     summary="Uploads and downloads over HTTPS. Each file is one request (tus: POST with its bytes; nginx: PUT), each client a "
-    "TLS 1.3 connection of its own, from a load client in Go that hashes nothing.",
+    "TLS 1.3 connection of its own, from a load client in Go that hashes nothing. rustus speaks no TLS: nginx does it "
+    "for it, and their CPU is counted together.",
     starts=STARTS,
     slices=tuple(workloads(slices.defaults())),
     slice_of=lambda name, options, scratch: slice_of(name, options),
