@@ -30,7 +30,6 @@ class WritableFile:
 
     def __init__(
         self,
-        path: str,
         reception: Reception,
         *,
         append: bool,
@@ -38,7 +37,6 @@ class WritableFile:
         allowance: Allowance,
         readable: bool = False,
     ) -> None:
-        self.path = path
         self.reception = reception
         self.readable = readable
         self.error: EftError | None = None
@@ -49,6 +47,16 @@ class WritableFile:
         self._total = 0
         self._count = 0
         self._watch = asyncio.ensure_future(self._give_way())
+
+    @property
+    def path(self) -> str:
+        """Where the file stands by now."""
+        return self.reception.path
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the file is still this handle's: nobody took it over or removed it, and nothing went wrong."""
+        return self.error is None and not self.reception.displaced.is_set()
 
     def write(self, offset: int, parts: Parts, length: int) -> None:
         """Takes one WRITE. With APPEND the offset says nothing: it goes to the end, §6.3. Raises EftError."""
@@ -262,6 +270,10 @@ class HandleTable:
     def writable(self) -> Iterator[WritableFile]:
         """Every file that is being written."""
         return (handle for handle in list(self._open.values()) if isinstance(handle, WritableFile))
+
+    def writing(self, path: str) -> WritableFile | None:
+        """The file of that name that is being written."""
+        return next((file for file in self.writable() if file.is_alive and file.path == path), None)
 
     def take_all(self) -> list[Handle]:
         """Every handle; none is open afterwards."""

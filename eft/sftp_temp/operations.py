@@ -149,7 +149,7 @@ class Operations:
     async def _read_back(self, request: requests.Read, file: WritableFile) -> bytes:
         """From a file that is being written: what was received of it is made durable, and read."""
         await file.reception.commit()
-        content = await self._directory.open_read(self._case, file.path)
+        content = await self._directory.open_received(self._case, file.reception.upload_id)
         try:
             data = await content.read(request.offset, request.offset + min(request.length, replies.TRANSFER_BYTES))
         finally:
@@ -193,7 +193,6 @@ class Operations:
             exclusive=bool(flags & requests.FLAG_CREATE and flags & requests.FLAG_EXCLUSIVE),
         )
         return WritableFile(
-            path,
             reception,
             append=bool(flags & requests.FLAG_APPEND),
             readable=bool(flags & requests.FLAG_READ),
@@ -222,9 +221,8 @@ class Operations:
 
     async def _stat(self, request: requests.Stat) -> bytes:
         path = paths.resolve(request.path)
-        for file in self._handles.writable():
-            if file.path == path:
-                return replies.attributes(request.id, self._facts_of_handle(file))
+        if (file := self._handles.writing(path)) is not None:
+            return replies.attributes(request.id, self._facts_of_handle(file))
         return replies.attributes(request.id, _facts(await self._directory.stat(self._case, path)))
 
     def _facts_of_handle(self, handle: Handle) -> Facts:
@@ -297,9 +295,8 @@ class Operations:
     async def _set_stat(self, request: requests.SetStat) -> bytes:
         """Owner and permissions are accepted and mean nothing, the time is kept, the size can only be what it is."""
         path = paths.resolve(request.path)
-        for file in self._handles.writable():
-            if file.path == path:
-                return self._set_on_open_file(request.id, file, request.attributes)
+        if (file := self._handles.writing(path)) is not None:
+            return self._set_on_open_file(request.id, file, request.attributes)
         entry = await self._directory.stat(self._case, path)
         if request.attributes.size == 0 and entry.size and entry.kind == "file":
             await self._empty(path)
@@ -335,7 +332,7 @@ class Operations:
         beside = f"{file.path.removesuffix(paths.base(file.path))}.cut-{file.reception.upload_id}.tmp"
         cut = await self._directory.open_write(self._case, beside, self._actor, create=True, truncate=True, exclusive=False)
         try:
-            await fill(cut, await self._directory.open_read(self._case, file.path), size)
+            await fill(cut, await self._directory.open_received(self._case, file.reception.upload_id), size)
             await cut.commit()
             await file.reception.release()
             await self._directory.rename(self._case, beside, file.path, self._actor, replace=True)
@@ -371,16 +368,12 @@ class Operations:
         old, new = _not_the_root(request.old), _not_the_root(request.new)
         await self._land(old)
         await self._directory.rename(self._case, old, new, self._actor, replace=request.replace)
-        for file in self._handles.writable():
-            if file.path == old:
-                file.path = new
         return replies.ok(request.id)
 
     async def _land(self, path: str) -> None:
         """Makes a file known under its name that this session still has open, before something is done to the name."""
-        for file in self._handles.writable():
-            if file.path == path and file.error is None:
-                await file.reception.commit()
+        if (file := self._handles.writing(path)) is not None:
+            await file.reception.commit()
 
 
 def _facts(entry: Entry) -> Facts:

@@ -18,6 +18,10 @@ class Reception(Protocol):
     def upload_id(self) -> str: ...
 
     @property
+    def path(self) -> str:
+        """Where the file stands in its case's directory by now: another session may have moved it."""
+
+    @property
     def offset(self) -> int:
         """Where the next byte goes."""
 
@@ -105,6 +109,8 @@ class Directory(Protocol):
         """The same for a file that is being received; kept when it is closed."""
 
     async def open_read(self, case_id: str, path: str, /) -> ReadHandle: ...
+    async def open_received(self, case_id: str, upload_id: str, /) -> ReadHandle:
+        """What was received of an upload so far, whatever its name is by now."""
 
     async def open_write(
         self, case_id: str, path: str, actor: Actor, /, *, create: bool, truncate: bool, exclusive: bool

@@ -18,12 +18,15 @@ from eft.domain.errors import AlreadyExists, Conflict, NotEmpty, NotFound, ReadO
 from eft.domain.names import check_name
 from eft.domain.upload import Source, Upload, UploadState
 from eft.transfers.content import Content
-from eft.transfers.directory_view import FROM_SUPPORT, PART, Entry, View, names, shown_attachment, shown_path, shown_upload
+from eft.transfers.directory_view import FROM_SUPPORT, Entry, View, names, shown_attachment, shown_upload
+from eft.transfers.hold import Hold
 from eft.transfers.intent import Intent
 from eft.transfers.receipts_view import Receipts, ReceiptsView, is_receipt
 from eft.transfers.reception import Reception
+from eft.transfers.refusals_view import content_of, not_to_be_changed
 from eft.transfers.resources import Resources, lock_open_case
 from eft.transfers.service import Transfers
+from eft.transfers.shown_path import PART, shown_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,8 @@ class Directory:
         self._check_writable(new)
         check_name(new)
         entry = await self.stat(case_id, old)
+        if entry.refused is not None:
+            raise not_to_be_changed()
         if old == new:
             return
         await self._check_parent(case_id, new)
@@ -161,14 +166,15 @@ class Directory:
 
         def work(conn: Connection) -> None:
             lock_open_case(conn, case_id)
+            made = directories.of_case(conn, case_id) if entry.is_directory else {}
+            below = [path for path in made if path == old or path.startswith(old + "/")]
+            for name in (*moved, *below):
+                check_name(new + name[len(old) :])
             for name in moved:
                 self._rename_one(conn, case_id, name, new + name[len(old) :], now)
-            if entry.is_directory:
-                made = directories.of_case(conn, case_id)
-                for path, at in made.items():
-                    if path == old or path.startswith(old + "/"):
-                        directories.remove(conn, case_id, path)
-                        directories.make(conn, case_id, new + path[len(old) :], at, actor.name)
+            for path in below:
+                directories.remove(conn, case_id, path)
+                directories.make(conn, case_id, new + path[len(old) :], made[path], actor.name)
             self._r.record(conn, actor, "file.rename", case_id, entry.upload_id or entry.attachment_id or "", at=now)
 
         for hold in self._transfers.holders.pending(case_id):
@@ -184,6 +190,8 @@ class Directory:
         """Keeps the file's own time of modification. Raises NotFound, ReadOnly."""
         self._check_writable(path)
         entry = await self.stat(case_id, path)
+        if entry.refused is not None:
+            raise not_to_be_changed()
         if entry.upload_id is not None:
             self.touch_upload(entry.upload_id, modified_at)
 
@@ -206,17 +214,26 @@ class Directory:
     async def open_read(self, case_id: str, path: str) -> Content:
         """Raises NotFound, Purged, KeyUnavailable."""
         entry = await self.stat(case_id, path)
+        if entry.refused is not None:
+            return content_of(self._r, entry.refused)
         if entry.attachment_id is not None:
             attachment = await self._transfers.attachment(entry.attachment_id, case_id=case_id)
             if is_receipt(path):
                 return await self._receipts.content(case_id, path, attachment)
             return await self._transfers.content(attachment)
         if entry.upload_id is not None:
-            hold = self._transfers.holders.hold_of(entry.upload_id)
-            if hold is not None and hold.offset > hold.safe:
-                await hold.commit()
-            return await self._transfers.content(await self._transfers.upload(entry.upload_id, case_id=case_id))
+            return await self.open_received(case_id, entry.upload_id)
         raise NotFound
+
+    async def open_received(self, case_id: str, upload_id: str) -> Content:
+        """What was received of an upload so far. Raises NotFound, KeyUnavailable."""
+        hold = self._transfers.holders.hold_of(upload_id)
+        if hold is not None and hold.upload.case_id == case_id:
+            if not hold.is_stored and hold.is_untouched:
+                return await self._before(hold, case_id)
+            if hold.offset > hold.safe:
+                await hold.commit()
+        return await self._transfers.content(await self._transfers.upload(upload_id, case_id=case_id))
 
     async def open_write(
         self, case_id: str, path: str, actor: Actor, *, create: bool, truncate: bool, exclusive: bool
@@ -232,6 +249,8 @@ class Directory:
             entry = await self.stat(case_id, path)
         except NotFound:
             entry = None
+        if entry is not None and entry.refused is not None:
+            raise not_to_be_changed()
         if entry is not None and (exclusive or entry.is_directory):
             raise AlreadyExists
         intent = Intent(name=path, source=Source.SFTP, actor=actor)
@@ -247,10 +266,22 @@ class Directory:
                 await self._make_way(case_id, entry.upload_id, path, actor)
             return await self._transfers.begin(case_id, intent)
         if entry.upload_id is not None:
+            hold = self._transfers.holders.hold_of(entry.upload_id)
+            if hold is not None:
+                await hold.store_row()  # Opened and not written yet, it is shown before the database knows of it.
             return await self._transfers.take(entry.upload_id, case_id=case_id)
         assert entry.attachment_id is not None
         attachment = await self._transfers.attachment(entry.attachment_id, case_id=case_id)
         return await self._transfers.amend(attachment, dataclasses.replace(intent, modified_at=attachment.modified_at))
+
+    async def _before(self, hold: Hold, case_id: str) -> Content:
+        """What a file has that was opened for writing and not written yet: what the one has that it goes on from."""
+        if hold.offset == 0:
+            return Content(self._r, "", b"", (), 0, inline=b"")
+        found = await self._r.database.read(lambda conn: shown_attachment(conn, case_id, hold.upload.name, False))
+        if found is None:
+            raise NotFound
+        return await self._transfers.content(found)
 
     async def _make_way(self, case_id: str, upload_id: str, path: str, actor: Actor) -> None:
         """What happens to an unfinished upload whose name is written anew: if its client had closed it, it is published now, as
@@ -287,6 +318,8 @@ class Directory:
             if row.state is UploadState.SETTLING and not is_temporary_name(new):
                 settles_at = max(settles_at or now, now + timedelta(seconds=self._settle_s))
             uploads.save(conn, dataclasses.replace(row, name=_name_behind(row, new), settles_at=settles_at))
+            # The file that it was to take the place of does not come back: the old name is free.
+            attachments.supersede(conn, case_id, old, from_support=False)
             return
         attachment = shown_attachment(conn, case_id, old, False)
         if attachment is None:
@@ -295,10 +328,9 @@ class Directory:
         attachments.rename(conn, attachment.id, new)
 
     async def _names_below(self, case_id: str, path: str) -> Sequence[str]:
-        def work(conn: Connection) -> Sequence[str]:
-            return tuple(dict.fromkeys(name for name in names(conn, case_id, False) if name.startswith(path + "/")))
-
-        return await self._r.database.read(work)
+        stored = await self._r.database.read(lambda conn: tuple(names(conn, case_id, False)))
+        waiting = (shown_path(hold.upload) for hold in self._transfers.holders.pending(case_id))
+        return tuple(dict.fromkeys(name for name in (*stored, *waiting) if name.startswith(path + "/")))
 
     async def _exists(self, case_id: str, path: str) -> bool:
         try:

@@ -3,7 +3,7 @@
 `/` has the newest version of each file that the customer sent, the uploads that are not finished, with their durable size, and
 the directories that the client made. An unfinished upload of this door stands under its own name, one that was begun over HTTPS
 as `NAME.part`, where it can be continued (P4). `/from-support` has what support handed back, `/receipts` the digest and the
-receipt of each finished file; both are read-only. Versions that were overwritten or removed stay with the case until its purge;
+receipt of each finished file; both are read-only. `NAME.refused` says why NAME was not taken. Versions that were overwritten or removed stay with the case until its purge;
 they are merely not shown here.
 
 Paths are relative, `/` between components, normalised by the door; `""` is the root.
@@ -11,7 +11,7 @@ Paths are relative, `/` between components, normalised by the door; `""` is the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,11 +23,12 @@ from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.errors import NotFound
 from eft.domain.upload import Source, Upload, UploadState
 from eft.transfers.receipts_view import RECEIPTS, ReceiptsView, is_receipt
+from eft.transfers.refusals_view import refused_upload, refused_uploads, text_of
 from eft.transfers.resources import Resources
 from eft.transfers.service import Transfers
+from eft.transfers.shown_path import PART, shown_path
 
 FROM_SUPPORT = "from-support"
-PART = ".part"
 _SHOWN = {
     Source.SFTP: frozenset({UploadState.RECEIVING, UploadState.SETTLING, UploadState.FROZEN}),
     Source.HTTPS: frozenset({UploadState.RECEIVING, UploadState.FROZEN}),
@@ -46,6 +47,8 @@ class Entry:
     read_only: bool = False
     upload_id: str | None = None
     attachment_id: str | None = None
+    refused: Upload | None = None
+    """The upload that was not taken, where this entry says so."""
 
     @property
     def kind(self) -> Literal["file", "directory"]:
@@ -79,6 +82,9 @@ class View:
             attachment = shown_attachment(conn, case_id, name, support)
             if attachment is not None:
                 return attachment
+            refused = None if support else refused_upload(conn, case_id, name)
+            if refused is not None:
+                return refused
             made = None if support else directories.of_case(conn, case_id)
             if made is not None and name in made:
                 return made[name]
@@ -86,6 +92,8 @@ class View:
             return next((_LONG_AGO for other in below if other.startswith(name + "/")), None)
 
         found = await self._r.database.read(work)
+        if isinstance(found, Upload) and found.state is UploadState.REFUSED:
+            return _refused_entry(found, path)
         if isinstance(found, Upload):
             return self._upload_entry(await self._transfers.upload(found.id, case_id=case_id))
         if isinstance(found, Attachment):
@@ -104,16 +112,18 @@ class View:
             return await self._list_receipts(case_id, path)
         support, name = _side(path)
 
-        def work(conn: Connection) -> tuple[list[Attachment], list[Upload], dict[str, datetime]]:
+        def work(conn: Connection) -> tuple[list[Attachment], list[Upload], dict[str, datetime], Mapping[str, Upload]]:
             shown = [found for found in attachments.visible(conn, case_id) if (found.source is Source.SUPPORT) == support]
             if support:
-                return shown, [], {}
+                return shown, [], {}, {}
             mine = [found for found in uploads.unfinished(conn, case_id) if _is_shown(found)]
-            return shown, mine, directories.of_case(conn, case_id)
+            return shown, mine, directories.of_case(conn, case_id), refused_uploads(conn, case_id)
 
-        shown, mine, made = await self._r.database.read(work)
+        shown, mine, made, refused = await self._r.database.read(work)
         prefix = name + "/" if name else ""
         entries: dict[str, Entry] = {}
+        for told, upload in refused.items():
+            self._place(entries, prefix, told, _refused_entry(upload, told))
         for attachment in shown:
             self._place(entries, prefix, attachment.name, _attachment_entry(attachment, _path(support, attachment.name)))
         # The newest last, and what this door has itself after what another has: the later takes the name.
@@ -199,11 +209,6 @@ def _is_shown(upload: Upload) -> bool:
     return upload.state in _SHOWN[upload.source] and not upload.is_part
 
 
-def shown_path(upload: Upload) -> str:
-    """Under which name an unfinished upload is shown."""
-    return upload.name if upload.source is Source.SFTP else upload.name + PART
-
-
 def shown_upload(conn: Connection, case_id: str, name: str) -> Upload | None:
     """The unfinished upload that stands at `name`."""
     upload = uploads.by_name(conn, case_id, name, Source.SFTP)
@@ -227,6 +232,18 @@ def _attachment_entry(attachment: Attachment, path: str) -> Entry:
         modified_at=attachment.modified_at or attachment.received_at,
         read_only=attachment.source is Source.SUPPORT,
         attachment_id=attachment.id,
+    )
+
+
+def _refused_entry(upload: Upload, path: str) -> Entry:
+    return Entry(
+        path=path,
+        is_directory=False,
+        size=len(text_of(upload)),
+        modified_at=upload.modified_at or upload.created_at,
+        read_only=True,
+        upload_id=upload.id,
+        refused=upload,
     )
 
 

@@ -12,6 +12,7 @@ from eft.domain.errors import DigestMismatch, EftError, WriterDisplaced
 from eft.domain.upload import Completeness
 from eft.transfers.hold import Hold
 from eft.transfers.intent import Allowance
+from eft.transfers.shown_path import shown_path
 from eft.transfers.uncancelled import uncancelled
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class Reception:
     @property
     def upload_id(self) -> str:
         return self._hold.upload.id
+
+    @property
+    def path(self) -> str:
+        """Where the file stands in its case's directory by now."""
+        return shown_path(self._hold.upload)
 
     @property
     def offset(self) -> int:

@@ -56,8 +56,9 @@ class StoredFile:
 class FakeReception:
     """Keeps what is offered; notes what was said about it."""
 
-    def __init__(self, file: StoredFile) -> None:
+    def __init__(self, file: StoredFile, path: str = "name") -> None:
         self.upload_id = "0" * 32
+        self.path = path
         self.file = file
         self.displaced = asyncio.Event()
         self.full = False
@@ -192,6 +193,9 @@ class FakeDirectory:
             raise NotFound
         if new in self.directories or (new in self.files and not replace):
             raise AlreadyExists
+        for reception in self.receptions:
+            if reception.path == old or reception.path.startswith(old + "/"):
+                reception.path = new + reception.path[len(old) :]
         if old in self.files:
             self.files[new] = self.files.pop(old)
             return
@@ -216,6 +220,11 @@ class FakeDirectory:
         self.contents.append(FakeContent(bytes(self.files[path].data)))
         return self.contents[-1]
 
+    async def open_received(self, case_id: str, upload_id: str) -> FakeContent:
+        self._check(case_id)
+        self.contents.append(FakeContent(bytes(self.receptions[int(upload_id, 16)].file.data)))
+        return self.contents[-1]
+
     async def open_write(
         self, case_id: str, path: str, actor: Actor, *, create: bool, truncate: bool, exclusive: bool
     ) -> FakeReception:
@@ -231,7 +240,7 @@ class FakeDirectory:
             self.files[path] = StoredFile()
         file = self.files[path]
         file.state = "receiving"
-        reception = FakeReception(file)
+        reception = FakeReception(file, path)
         reception.upload_id = f"{len(self.receptions):032x}"
         self.receptions.append(reception)
         return reception

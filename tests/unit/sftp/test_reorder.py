@@ -16,7 +16,7 @@ WINDOW = 1000
 
 def new_file(*, append: bool = False, held: bytes = b"") -> tuple[WritableFile, FakeReception]:
     reception = FakeReception(StoredFile(bytearray(held)))
-    file = WritableFile("name", reception, append=append, window_bytes=WINDOW, allowance=Allowance(2 * WINDOW))
+    file = WritableFile(reception, append=append, window_bytes=WINDOW, allowance=Allowance(2 * WINDOW))
     return file, reception
 
 
@@ -95,8 +95,8 @@ async def test_a_hole_is_not_a_whole_file() -> None:
 
 async def test_all_files_of_a_session_share_what_may_wait() -> None:
     allowance = Allowance(100)
-    first = WritableFile("a", FakeReception(StoredFile()), append=False, window_bytes=WINDOW, allowance=allowance)
-    second = WritableFile("b", FakeReception(StoredFile()), append=False, window_bytes=WINDOW, allowance=allowance)
+    first = WritableFile(FakeReception(StoredFile()), append=False, window_bytes=WINDOW, allowance=allowance)
+    second = WritableFile(FakeReception(StoredFile()), append=False, window_bytes=WINDOW, allowance=allowance)
     first.write(1, (bytes(80),), 80)
     with pytest.raises(NotSequential):
         second.write(1, (bytes(30),), 30)
@@ -154,8 +154,8 @@ async def test_append_overrides_offsets() -> None:
     ],
 )
 async def test_how_long_a_closed_file_rests(name: str, sizes: list[int], seconds: float | None) -> None:
-    reception = FakeReception(StoredFile())
-    file = WritableFile(name, reception, append=False, window_bytes=2**21, allowance=Allowance(2**21))
+    reception = FakeReception(StoredFile(), name)
+    file = WritableFile(reception, append=False, window_bytes=2**21, allowance=Allowance(2**21))
     for size in sizes:
         file.write(reception.offset, (bytes(size),), size)
     assert file.quarantine(5.0, 600.0) == seconds
