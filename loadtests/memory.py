@@ -71,7 +71,8 @@ def one_upload(options: Any, directory: Path) -> list[str]:
 def busy_uploads(options: Any, directory: Path) -> list[str]:
     """All begin at once, rest together in the middle of their bodies, and go on."""
     many, half = options.busy, HALF_MIB * MIB
-    with https_servers.eft(directory) as target:
+    # Whoever rests for longer than this is ended, as a rule.
+    with https_servers.eft(directory, https="minimum_rate_window_s = 900\n") as target:
         https_servers.load(target, size=MIB, files=20, clients=4)
         worker = worker_of(target.pid)
         before = rss_mib(worker)

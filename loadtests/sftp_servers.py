@@ -71,9 +71,16 @@ WITHOUT = ("digest", "seal", "fsync", "hash")
 
 @contextmanager
 def eft(
-    directory: Path, name: str = "eft", *, workers: int = 1, pieces: list[str] | None = None, without: tuple[str, ...] = ()
+    directory: Path,
+    name: str = "eft",
+    *,
+    workers: int = 1,
+    pieces: list[str] | None = None,
+    without: tuple[str, ...] = (),
+    https: str = "",
 ) -> Iterator[Target]:
-    """`eft serve` with an account of one case. `pieces`: of the packet layer, all without it. `without`: what it does not do."""
+    """`eft serve` with an account of one case. `pieces`: of the packet layer, all without it. `without`: what it does not do.
+    `https`: lines for that part of its settings."""
     command = str(Path(sys.executable).parent / "eft")
     secrets = directory / "secrets"
     secrets.mkdir(parents=True, mode=0o700)
@@ -93,7 +100,7 @@ def eft(
     config.write_text(
         f'region = "us"\nregions_dir = "{ROOT}/regions"\n[storage]\nroot = "data"\n'
         f'[keys]\nmaster_key_file = "secrets/master.key"\n'
-        f'[https]\nport = {ports[0]}\ncertificate = "secrets/tls.pem"\nprivate_key = "secrets/tls.key"\n'
+        f'[https]\nport = {ports[0]}\ncertificate = "secrets/tls.pem"\nprivate_key = "secrets/tls.key"\n{https}'
         f'[sftp]\nport = {ports[1]}\nhost_keys = ["secrets/ssh_host_ed25519_key", "secrets/ssh_host_rsa_key"]\n{told}'
         f"[operations]\nport = {ports[2]}\n[uploads]\nsettle_s = 0.0\nsettle_suspicious_s = 0.0\n"
     )
