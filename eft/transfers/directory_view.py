@@ -3,8 +3,8 @@
 `/` has the newest version of each file that the customer sent, the uploads that are not finished, with their durable size, and
 the directories that the client made. An unfinished upload of this door stands under its own name, one that was begun over HTTPS
 as `NAME.part`, where it can be continued (P4). `/from-support` has what support handed back, `/receipts` the digest and the
-receipt of each finished file; both are read-only. `NAME.refused` says why NAME was not taken. Versions that were overwritten or removed stay with the case until its purge;
-they are merely not shown here.
+receipt of each finished file; both are read-only. `NAME.refused` says why NAME was not taken. Versions that were overwritten or
+removed stay with the case until its purge; they are merely not shown here.
 
 Paths are relative, `/` between components, normalised by the door; `""` is the root.
 """
