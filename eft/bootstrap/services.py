@@ -18,7 +18,7 @@ from eft.cases.service import Cases
 from eft.config import Config
 from eft.db.engine import Database
 from eft.domain.clock import Clock
-from eft.domain.errors import UnsafeSetting
+from eft.domain.errors import KeyUnavailable, UnsafeSetting
 from eft.observability import SystemClock
 from eft.retention.ports import CaseSystem
 from eft.retention.purge import Purge
@@ -59,7 +59,13 @@ async def services(config: Config) -> AsyncIterator[Services]:
     """
     clock = SystemClock()
     root = region_root(config)
-    keys = SlotFileKeyStore(RegionFiles(root), MasterKeyFile.at(config.keys.master_key_file), config.region.name)
+    master_key_file = config.keys.master_key_file
+    if not master_key_file.exists():
+        raise KeyUnavailable(
+            f"keys.master_key_file: there is no file {master_key_file}, the master key.",
+            "Put it back from where it is kept: without it no stored data can be read. For a new gateway run: eft keys create",
+        )
+    keys = SlotFileKeyStore(RegionFiles(root), MasterKeyFile.at(master_key_file), config.region.name)
     database = Database(config.database_url)
     await asyncio.to_thread(database.upgrade)
     segments = LocalDiskSegments(RegionFiles(root), config.region.name)

@@ -237,7 +237,8 @@ def _make(path: Path, exclusively: int = 0) -> int:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull from error
         raise StorageFailed(
-            "The database's file cannot be made.", "Check that its directory exists and that eft may write to it."
+            f"database.url: the file {path} cannot be made ({error.strerror}).",
+            "Check that its directory exists and that eft may write to it, or correct the setting.",
         ) from error
 
 

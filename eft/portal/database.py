@@ -41,6 +41,10 @@ class Database:
 
 
 def _sqlite(url: str) -> Engine:
+    """Raises UnsafeSetting."""
+    file = Path(url.removeprefix("sqlite:///"))
+    if not file.parent.is_dir():
+        raise UnsafeSetting(f"database.url: there is no directory {file.parent}.", "Create it, or correct the setting.")
     engine = create_engine(url, pool_size=4, max_overflow=12)
 
     @event.listens_for(engine, "connect")

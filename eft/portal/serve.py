@@ -41,15 +41,18 @@ async def serve(settings: PortalSettings, clock: Clock) -> None:
     """Returns after SIGTERM or SIGINT. Raises UnsafeSetting where the portal cannot start."""
     log.info("portal.starting", extra={"port": settings.https.port})
     _check_certificate(settings.https)
+    if settings.mail.password_file:
+        file_at("mail.password_file", settings.mail.password_file)  # It is read for each mail, which is late to learn of it.
     database = Database(settings.database.url)
     await asyncio.to_thread(database.upgrade)
     site = make_site(settings, database, clock)
     https, operations = settings.https, settings.operations
+    app = portal_app(site)
     doors = _listen(https.listen, https.port)
     servers = [
         (
             _server(
-                portal_app(site),
+                app,
                 ssl_certfile=str(https.certificate),
                 ssl_keyfile=str(https.private_key),
                 proxy_headers=bool(https.trusted_proxies),
