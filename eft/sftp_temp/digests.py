@@ -66,12 +66,24 @@ class Command:
     names: tuple[str, ...]
 
 
-def command_of(text: str) -> Command | None:
+@dataclass(frozen=True, slots=True)
+class OldCopy:
+    """`scp -t` and `scp -f`, as `scp -O` and OpenSSH before 9.0 run them. Not carried out, but told what to do instead."""
+
+    said: bytes = (
+        b"This server speaks SFTP only: the old protocol of scp would need a shell. "
+        b"Use scp without -O (add -s where your scp is older than 9.0), or sftp.\n"
+    )
+
+
+def command_of(text: str) -> Command | OldCopy | None:
     """The command, where it is one of those that there are; every other is refused."""
     try:
         words = shlex.split(text)
     except ValueError:
         return None
+    if words and words[0].rpartition("/")[2] == "scp" and {"-t", "-f"} & set(words):
+        return OldCopy()
     if not words or words[0] not in _COMMANDS:
         return None
     names = tuple(word for word in words[1:] if word not in ("--", "-b", "--binary", "-t", "--text"))
@@ -89,8 +101,10 @@ class Printed:
     status: int
 
 
-async def carry_out(command: Command, open_file: Callable[[bytes], Awaitable[ReadHandle]]) -> Printed:
+async def carry_out(command: Command | OldCopy, open_file: Callable[[bytes], Awaitable[ReadHandle]]) -> Printed:
     """The digest of each file, a line each, as GNU's program prints it."""
+    if isinstance(command, OldCopy):
+        return Printed(b"", command.said, 1)
     out, error = [], []
     for name in command.names or ("-",):
         try:

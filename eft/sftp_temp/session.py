@@ -19,7 +19,7 @@ import asyncssh
 
 from eft.domain.errors import EftError
 from eft.sftp_temp import codec, replies, requests
-from eft.sftp_temp.digests import Command, Printed, carry_out, command_of
+from eft.sftp_temp.digests import Command, OldCopy, Printed, carry_out, command_of
 from eft.sftp_temp.errors import UNEXPECTED, refusal
 from eft.sftp_temp.handles import WritableFile
 from eft.sftp_temp.operations import Operations
@@ -80,7 +80,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._out_bytes = 0
         self._flushing = False
         self._to_look_at = False
-        self._command: Command | None = None
+        self._command: Command | OldCopy | None = None
         self._greeted = False
         self._working = False
         self._pumping = False
@@ -107,7 +107,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         return False
 
     def exec_requested(self, command: str) -> bool:
-        """No shell, and no command but those that print digests; any other is refused at once, which is what probes wait for."""
+        """No shell, and no command but those that print digests; any other is refused at once, which is what probes wait for. Who
+        copies by scp's old protocol is told of the new one."""
         self._command = command_of(command)
         return self._command is not None
 
@@ -116,7 +117,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._working = True
             self._host.spawn(self._print(self._command))
 
-    async def _print(self, command: Command) -> None:
+    async def _print(self, command: Command | OldCopy) -> None:
         try:
             printed = await carry_out(command, self._operations.open_file)
         except Exception:

@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from tests.interop.sftp_clients import OpenSsh, run
-from tests.unit.sftp.doors import opened
+from tests.interop.sftp_clients import OpenSsh, psftp_words, run
+from tests.unit.sftp.doors import USER, opened
 from tests.unit.sftp.fakes import StoredFile
 
 pytestmark = [pytest.mark.needs("sftp"), pytest.mark.timeout(120)]
@@ -291,3 +291,34 @@ async def test_scp_goes_over_sftp(tmp_path: Path) -> None:
         ended = await client.scp("-s", client.remote("/b"), str(tmp_path / "c"))
         assert ended.code == 0, ended.said
         assert (tmp_path / "c").read_bytes() == data
+
+
+@pytest.mark.needs("scp")
+async def test_the_old_protocol_of_scp_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(pattern(1000))
+    async with opened() as door:
+        door.directory.files["b"] = StoredFile(bytearray(b"b"))
+        client = OpenSsh(tmp_path, door.port)
+        for words in (
+            (str(tmp_path / "a"), client.remote("/a")),
+            (client.remote("/b"), str(tmp_path / "b")),
+            ("-r", "-p", str(tmp_path / "a"), client.remote("/")),
+        ):
+            ended = await client.scp("-O", *words)
+            assert ended.code != 0
+            assert "Use scp without -O" in ended.said, words
+        assert set(door.directory.files) == {"b"}
+        assert not (tmp_path / "b").exists()
+        ended = await client.scp(str(tmp_path / "a"), client.remote("/a"))
+        assert ended.code == 0, ended.said
+
+
+@pytest.mark.needs("pscp")
+async def test_pscp_with_the_old_protocol_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(pattern(1000))
+    async with opened() as door:
+        words = [*psftp_words("pscp", door.port), "-scp", tmp_path / "a", f"{USER}@127.0.0.1:/a"]
+        ended = await run(*words, environment={"HOME": str(tmp_path)})
+        assert ended.code != 0
+        assert "speaks SFTP only" in ended.said
+        assert not door.directory.files
