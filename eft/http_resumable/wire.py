@@ -75,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reading_paused = False
         self._gone: asyncio.Future[None] | None = None
         self._deadline: float | None = None
+        self._looked_at = float("inf")
         self.task: asyncio.Task[None] | None = None
 
     # what the transport calls
@@ -138,7 +139,10 @@ class Connection(asyncio.BufferedProtocol):
     # what the server asks for
 
     def check(self, now: float) -> None:
-        """Acts on what took too long."""
+        """Acts on what took too long; not at the first look after the machine stood still, as what came meanwhile is unread."""
+        stood_still, self._looked_at = now - self._looked_at > 1.0 + 4 * self._limits.sweep_s, now
+        if stood_still:
+            return
         if self._outgoing.is_too_slow(now):
             self._transport.abort()
         elif self._state is _State.BODY and self._pace is not None and self._pace.is_too_slow(now):
@@ -340,12 +344,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _can_drain(self, body: RequestBody) -> bool:
         """Whether what is left of the body can be understood, is sure to come, and is worth reading."""
-        if self._body_broken:
-            return False
-        if body.complete:
-            return True
-        remaining = body.remaining
-        return not self._continue_owed and (remaining is None or remaining <= self._limits.drain_bytes)
+        if self._body_broken or body.complete:
+            return not self._body_broken
+        return not self._continue_owed and (body.remaining is None or body.remaining <= self._limits.drain_bytes)
 
     def _answered(self, body: RequestBody, keep_alive: bool) -> None:
         if self._state is _State.CLOSED:
