@@ -7,6 +7,7 @@ must not use it any more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import hmac
 import struct
 from typing import Any
@@ -149,15 +150,17 @@ class HmacCipher(PacketCipher):
         self._block = block
         self._etm = isinstance(library, ETMEncryption)
         self._mac_bytes = mac._hash_size
-        self._keyed = hmac.new(mac._key, digestmod=mac._hash_alg)
+        self._inner, self._outer = _keyed(mac._hash_alg, mac._key)
         self._first = b""
 
     def _sign(self, sequence: int, *parts: bytes | memoryview) -> bytes:
-        mac = self._keyed.copy()
-        mac.update(_U32.pack(sequence))
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(_U32.pack(sequence))
         for part in parts:
-            mac.update(part)
-        return mac.digest()[: self._mac_bytes]
+            inner.update(part)
+        outer.update(inner.digest())
+        signed: bytes = outer.digest()[: self._mac_bytes]
+        return signed
 
     def length(self, sequence: int, first: memoryview) -> int:
         if self._etm:
@@ -184,6 +187,14 @@ class HmacCipher(PacketCipher):
             head, body = packet[:4], self._cipher.encrypt(memoryview(packet)[4:])
             return b"".join((head, body, self._sign(sequence, head, body)))
         return b"".join((self._cipher.encrypt(packet), self._sign(sequence, packet)))
+
+
+def _keyed(algorithm: Callable[[bytes], Any], key: bytes) -> tuple[Any, Any]:
+    """The two hashes of HMAC (RFC 2104), each past the block that holds the key: the standard library's object for HMAC takes
+    longer to copy than a small packet to hash."""
+    block = algorithm(b"").block_size
+    key = (algorithm(key).digest() if len(key) > block else key).ljust(block, b"\x00")
+    return algorithm(bytes(byte ^ 0x36 for byte in key)), algorithm(bytes(byte ^ 0x5C for byte in key))
 
 
 def take_over(library: Encryption, block: int, mac: int, pieces: frozenset[str]) -> PacketCipher:
