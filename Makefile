@@ -97,7 +97,7 @@ memory: setup ## Measure what large files and many connections cost in memory (P
 
 .PHONY: soak-hour
 soak-hour: setup ## An hour of load in seven slices of nine minutes, and whether memory stays flat (SLICE=1 to SLICE=7)
-	$(BIN)/python -m loadtests.soak --slice $(or $(SLICE),$(error Say which: SLICE=1 begins, SLICE=7 is the last)) $(ARGS)
+	$(BIN)/python -m loadtests.soak $(if $(SLICE),--slice $(SLICE)) $(ARGS)
 
 .PHONY: demo
 demo: setup ## Run three gateways on this machine, data under var/ (ARGS=--detach returns when they are ready)

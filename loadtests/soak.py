@@ -288,6 +288,8 @@ def main() -> None:
         except Gone as gone:
             raise SystemExit(str(gone)) from None
         slices.finish(report(chosen.label))
+    elif not chosen.stop:
+        options.error(f"say which slice: SLICE=1 begins, SLICE={SLICES} is the last")
     if chosen.stop or chosen.slice == SLICES:
         end()
         shutil.rmtree(HOME / "eft", ignore_errors=True)
