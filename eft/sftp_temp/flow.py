@@ -1,5 +1,5 @@
-"""What is done to a connection's transport behind asyncssh's back, and why. The one attribute of asyncssh that is not public is
-used in this file alone; tests/unit/sftp/test_flow.py fails loudly where the library changes.
+"""What is done to a connection's transport behind asyncssh's back, and why. tests/unit/sftp/test_flow.py fails loudly where the
+library changes.
 
 asyncssh 2.24.1 does nothing when its transport asks it to pause writing (`SSHConnection.pause_writing` is empty): every reply,
 those of the SSH layer included, is put into the transport's buffer, without a bound. And it ends a connection by aborting the
@@ -15,6 +15,8 @@ from typing import Any
 
 import asyncssh
 
+from eft.sftp_temp.packet_layer import tell_when_full, transport_of, write_to
+
 LINGER_S = 1.0
 """Seconds that a client has to read the last words."""
 HOLD_S = 20.0
@@ -27,7 +29,7 @@ class Flow:
     """Watches one connection's transport. `congested` while the peer does not take what was sent; then it is not read either."""
 
     def __init__(self, connection: asyncssh.SSHServerConnection, eased: Callable[[], None]) -> None:
-        transport = vars(connection)["_transport"]
+        transport = transport_of(connection)
         if not all(hasattr(transport, name) for name in _NEEDED):  # uvloop's transports are none of asyncio's classes
             raise TypeError("asyncssh's connection has no transport where it was expected")
         self._connection = connection
@@ -36,7 +38,7 @@ class Flow:
         self._holders: set[object] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.congested = False
-        vars(connection).update(pause_writing=self._pause, resume_writing=self._resume)
+        tell_when_full(connection, self._pause, self._resume)
 
     def _pause(self) -> None:
         self.congested = True
@@ -84,14 +86,14 @@ class Flow:
     def refuse(self, line: str) -> None:
         """Ends a connection before SSH has begun, with a line that clients show (RFC 4253 §4.2)."""
         self.prepare_last_words()
-        vars(self._connection)["_transport"].write(line.encode() + b"\r\n")
+        transport_of(self._connection).write(line.encode() + b"\r\n")
         self._connection.abort()
 
     def prepare_last_words(self) -> None:
         """What asyncssh writes from now on is what it has to say at the end: it is sent in one piece, before the connection ends,
         and the client has a moment to read it."""
-        if vars(self._connection)["_transport"] is self._transport:
-            vars(self._connection)["_transport"] = _LastWords(self._transport)
+        if transport_of(self._connection) is self._transport:
+            write_to(self._connection, _LastWords(self._transport))
 
 
 class _LastWords:

@@ -1,8 +1,7 @@
 """The ciphers of the faster packet layer: what asyncssh's own objects do, one context for a direction, and nothing joined.
 
-Each takes over asyncssh's object where it stands: its keys, its counter, its running context. Each is asyncssh's `Encryption`,
-too, so that the library's own code and packet_layer.py seal and open with the same state. Whoever has handed an object in
-must not use it any more.
+Each goes on where asyncssh's object stands: with its keys, its counter, its running context. Each has the methods of asyncssh's
+`Encryption`, too, so that the library's own code and packet_layer.py seal and open with the same state.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import hmac
 import struct
 from typing import Any
 
-from asyncssh.encryption import BasicEncryption, ChachaEncryption, Encryption, ETMEncryption, GCMEncryption
+from asyncssh.encryption import Encryption
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -76,11 +75,10 @@ class LibraryCipher(PacketCipher):
 class GcmCipher(PacketCipher):
     """AES-GCM, RFC 5647 as OpenSSH has it: the length in the clear and authenticated, the counter of the nonce goes up."""
 
-    def __init__(self, library: Any) -> None:
-        cipher = library._cipher
-        self._aead = AESGCM(cipher._key)
-        self._fixed = cipher._iv[:4]
-        self._counter = int.from_bytes(cipher._iv[4:], "big")
+    def __init__(self, key: bytes, iv: bytes) -> None:
+        self._aead = AESGCM(key)
+        self._fixed = iv[:4]
+        self._counter = int.from_bytes(iv[4:], "big")
 
     def _nonce(self) -> bytes:
         counter = self._counter
@@ -108,10 +106,9 @@ class GcmCipher(PacketCipher):
 class ChachaCipher(PacketCipher):
     """chacha20-poly1305@openssh.com (OpenSSH's PROTOCOL.chacha20poly1305): two contexts, given a new nonce for each packet."""
 
-    def __init__(self, library: Any) -> None:
-        cipher = library._cipher
-        self._body = Cipher(ChaCha20(cipher._key, bytes(16)), mode=None).encryptor()
-        self._head = Cipher(ChaCha20(cipher._adkey, bytes(16)), mode=None).encryptor()
+    def __init__(self, key: bytes, length_key: bytes) -> None:
+        self._body = Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor()
+        self._head = Cipher(ChaCha20(length_key, bytes(16)), mode=None).encryptor()
 
     def _begin(self, sequence: int) -> bytes:
         """The key of the MAC: the first half of block 0. The context goes on with block 1."""
@@ -144,13 +141,11 @@ class ChachaCipher(PacketCipher):
 class HmacCipher(PacketCipher):
     """AES-CTR with HMAC, RFC 4253 §6.4, the MAC over the plaintext, or over the ciphertext (`-etm@openssh.com`)."""
 
-    def __init__(self, library: Any, block: int) -> None:
-        cipher, mac = library._cipher, library._mac
+    def __init__(self, cipher: Any, algorithm: Callable[[bytes], Any], key: bytes, *, size: int, block: int, etm: bool) -> None:
+        """`cipher`: asyncssh's, with its context. `key`: of the MAC, of which `size` bytes are sent."""
         self._cipher = cipher
-        self._block = block
-        self._etm = isinstance(library, ETMEncryption)
-        self._mac_bytes = mac._hash_size
-        self._inner, self._outer = _keyed(mac._hash_alg, mac._key)
+        self._block, self._mac_bytes, self._etm = block, size, etm
+        self._inner, self._outer = _keyed(algorithm, key)
         self._first = b""
 
     def _sign(self, sequence: int, *parts: bytes | memoryview) -> bytes:
@@ -195,16 +190,3 @@ def _keyed(algorithm: Callable[[bytes], Any], key: bytes) -> tuple[Any, Any]:
     block = algorithm(b"").block_size
     key = (algorithm(key).digest() if len(key) > block else key).ljust(block, b"\x00")
     return algorithm(bytes(byte ^ 0x36 for byte in key)), algorithm(bytes(byte ^ 0x5C for byte in key))
-
-
-def take_over(library: Encryption, block: int, mac: int, pieces: frozenset[str]) -> PacketCipher:
-    """The fast cipher in the place of asyncssh's `library`, where there is one among the `pieces`. `block` and `mac` in bytes."""
-    if isinstance(library, PacketCipher):
-        return library
-    if GCM in pieces and type(library) is GCMEncryption:
-        return GcmCipher(library)
-    if CHACHA in pieces and type(library) is ChachaEncryption:
-        return ChachaCipher(library)
-    if HMAC in pieces and type(library) in (BasicEncryption, ETMEncryption) and hasattr(vars(library)["_mac"], "_hash_alg"):
-        return HmacCipher(library, block)
-    return LibraryCipher(library, block, mac)

@@ -4,12 +4,12 @@ asyncssh 2.24.1 cuts every packet off the front of its input buffer, builds a ci
 each packet of its own, and formats a line of log for each that nobody reads. Here packets are opened where they were received,
 the data of a channel goes straight to the channel, and what is sent is sealed once and not joined.
 
-Everything that is not the data of an open channel is left to the library: the handshake, signing in, key exchanges, windows,
-requests, and what to say of garbage. Nothing is decided here that the library decides: a packet that is not plainly the usual
-case is handed to it, opened. docs/asyncssh-patches.md says what each piece does and gains.
+Everything that is not the data of an open channel is left to the library: the handshake, signing in, key exchanges, requests,
+and what to say of garbage: a packet that is not plainly the usual case is handed to it, opened. docs/asyncssh-patches.md says
+what each piece does and gains.
 
-The private names of asyncssh that are used stand in this file, packet_ciphers.py, steering.py and flow.py; on any other version
-of the library nothing is replaced, and tests/unit/sftp/test_packet_layer_pins.py fails where one of them has changed.
+The private names of asyncssh that are used stand in this file and in steering.py. On any other version of the library nothing
+is replaced but what `Flow` needs, and tests/unit/sftp/test_packet_layer_pins.py fails where one of them has changed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ import threading
 from typing import Any
 
 import asyncssh
+from asyncssh.encryption import BasicEncryption, ChachaEncryption, Encryption, ETMEncryption, GCMEncryption
 
-from eft.sftp_temp.packet_ciphers import CHACHA, GCM, HMAC, PacketCipher, take_over
+from eft.sftp_temp.packet_ciphers import CHACHA, GCM, HMAC, ChachaCipher, GcmCipher, HmacCipher, LibraryCipher, PacketCipher
 from eft.sftp_temp.turn import Turn
 
 log = logging.getLogger("eft.sftp_temp")
@@ -82,8 +83,8 @@ def attach_channel(channel: Any, pieces: frozenset[str] = PIECES) -> Callable[[C
 
 
 async def _as_it_was() -> None:
-    """In the place of `reload_config`, which has a thread work out the options of a connection again once the user's name is
-    known: configuration files may speak of users, and eft reads none."""
+    """In the place of `reload_config`, which has a thread work out the options again for each user, who may stand in a
+    configuration file: eft reads none."""
 
 
 def _turn_of(connection: Any) -> Turn:
@@ -105,6 +106,36 @@ def _turn_of(connection: Any) -> Turn:
     private.update(_send=turn.gather, _force_close=close)
     private[_TURN_NAME] = turn
     return turn
+
+
+def transport_of(connection: asyncssh.SSHServerConnection) -> Any:
+    """What the connection writes to, None where it has ended."""
+    return vars(connection)["_transport"]
+
+
+def write_to(connection: asyncssh.SSHServerConnection, transport: Any) -> None:
+    """From now on the connection writes to this."""
+    vars(connection)["_transport"] = transport
+
+
+def tell_when_full(connection: asyncssh.SSHServerConnection, full: Callable[[], None], eased: Callable[[], None]) -> None:
+    """Has these called when the transport takes no more, and when it does again, of which asyncssh takes no notice."""
+    vars(connection).update(pause_writing=full, resume_writing=eased)
+
+
+def take_over(library: Encryption, block: int, mac: int, pieces: frozenset[str]) -> PacketCipher:
+    """The fast cipher in the place of asyncssh's `library`, which goes out of use, where there is one among the `pieces`."""
+    if isinstance(library, PacketCipher):
+        return library
+    kind, inside = type(library), vars(library)
+    if GCM in pieces and kind is GCMEncryption:
+        return GcmCipher(inside["_cipher"]._key, inside["_cipher"]._iv)
+    if CHACHA in pieces and kind is ChachaEncryption:
+        return ChachaCipher(inside["_cipher"]._key, inside["_cipher"]._adkey)
+    if HMAC in pieces and kind in (BasicEncryption, ETMEncryption) and hasattr(inside["_mac"], "_hash_alg"):
+        signer, etm = inside["_mac"], kind is ETMEncryption
+        return HmacCipher(inside["_cipher"], signer._hash_alg, signer._key, size=signer._hash_size, block=block, etm=etm)
+    return LibraryCipher(library, block, mac)
 
 
 def _shared_buffer() -> memoryview:
@@ -133,8 +164,6 @@ class _Receiver(asyncio.BufferedProtocol):
         self._at_boundary = self._take_over
         self._private["_recv_pkthdr"] = self._at_boundary
         self._private["_transport"].set_protocol(self)
-
-    # What the transport tells
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go: behind the beginning of a packet, if there is one."""
@@ -181,9 +210,8 @@ class _Receiver(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._connection.resume_writing()
 
-    # What the library's loop calls where a packet begins
-
     def _take_over(self) -> bool:
+        """What the library's loop calls where a packet begins."""
         private = self._private
         if private["_recv_encryption"] is None:
             result: bool = self._library_header()

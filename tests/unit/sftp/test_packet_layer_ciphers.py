@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import pytest
 
 from eft.sftp_temp import packet_ciphers
-from eft.sftp_temp.packet_ciphers import LibraryCipher, PacketCipher, take_over
-from eft.sftp_temp.packet_layer import PIECES
+from eft.sftp_temp.packet_ciphers import LibraryCipher, PacketCipher
+from eft.sftp_temp.packet_layer import PIECES, take_over
 from eft.sftp_temp.transport import CIPHERS, MACS
 
 PAIRS = [(cipher.encode(), mac.encode()) for cipher in CIPHERS for mac in (MACS if cipher.endswith("-ctr") else (cipher,))]
