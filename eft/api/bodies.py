@@ -160,6 +160,7 @@ class AttachmentView(BaseModel):
     purge_at: datetime | None = Field(description="When the case's data goes; null while the case is open")
     gone_at: datetime | None = Field(description="Since when nothing of it can be read")
     disputed_sha256: str | None = Field(description="What a digest file that came later says, where that is another digest")
+    superseded: bool = Field(description="Whether a later version of that name has taken its place in the client's directory")
 
     @classmethod
     def of(cls, attachment: Attachment, case: Case) -> Self:
@@ -176,6 +177,7 @@ class AttachmentView(BaseModel):
             purge_at=case.purge_at,
             gone_at=attachment.gone_at,
             disputed_sha256=attachment.disputed_sha256,
+            superseded=attachment.superseded,
         )
 
 

@@ -57,6 +57,7 @@ async def test_a_file_handed_back_comes_out_byte_for_byte(caller: Caller, conten
         "purge_at": None,
         "gone_at": None,
         "disputed_sha256": None,
+        "superseded": False,
     }
     answer = await caller.http.get(f"attachments/{made['id']}/content")
     assert (answer.status_code, answer.content) == (200, content)
