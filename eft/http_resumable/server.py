@@ -19,6 +19,7 @@ from eft.domain.proxy_protocol import ProxyHeaderInvalid
 from eft.http_resumable.arrivals import Place, Room, proxied_client
 from eft.http_resumable.limits import Limits
 from eft.http_resumable.proxies import Networks
+from eft.http_resumable.tls import Tls
 from eft.http_resumable.wire import Connection, Handler, Site
 
 log = logging.getLogger("eft.http")
@@ -26,7 +27,6 @@ log = logging.getLogger("eft.http")
 _CIPHERS_TLS_1_2: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!SHA1"
 _BACKLOG: Final = 1024
 _ACCEPTS_IN_ONE_GO: Final = 64
-_TLS_SHUTDOWN_S: Final = 30.0
 _CANCEL_S: Final = 5.0
 _REST_S: Final = 0.5
 _SOCKET_OPTIONS: Final = (
@@ -46,14 +46,16 @@ _LAST_WORDS_S: Final = 3.0
 
 
 def tls_context(certificate: Path, private_key: Path) -> ssl.SSLContext:
-    """TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers; no compression, no renegotiation.
+    """TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers; no compression, no renegotiation. All the ciphers are good,
+    so the client chooses: it knows which of them its machine is fast at.
 
     Raises OSError and ssl.SSLError where the files do not serve.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS_TLS_1_2)
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(certificate, private_key)
     return context
@@ -165,6 +167,8 @@ class HttpServer:
 
     async def _cut(self) -> None:
         tasks: set[asyncio.Task[None]] = set(self._handshakes)
+        for handshake in list(self._site.handshakes):
+            handshake.abort()
         for connection in list(self._site.connections):
             if connection.task is not None:
                 tasks.add(connection.task)
@@ -211,14 +215,14 @@ class HttpServer:
                 client = await proxied_client(accepted, limits.handshake_s) or address
             if not self._proxies.has(client) and not place.of(client):
                 raise ConnectionRefusedError
+
+            def connection() -> Connection:
+                return Connection(self._site, place.leave, peer=client, refusal=place.refusal)
+
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: Connection(self._site, place.leave, peer=client, refusal=place.refusal),
-                accepted,
-                ssl=self._ssl_context,
-                ssl_handshake_timeout=limits.handshake_s,
-                ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
+                lambda: Tls(self._site, self._ssl_context, connection, place.leave), accepted
             )
-        except (OSError, ssl.SSLError, ProxyHeaderInvalid) as error:
+        except (OSError, ProxyHeaderInvalid) as error:
             log.debug("http.refused", extra={"reason": type(error).__name__})
             accepted.close()
             place.leave()
@@ -229,6 +233,8 @@ class HttpServer:
 
     def _look(self) -> None:
         now = self._site.clock.monotonic()
+        for handshake in list(self._site.handshakes):
+            handshake.check(now)
         for connection in list(self._site.connections):
             connection.check(now)
         self._sweep = asyncio.get_running_loop().call_later(self._site.limits.sweep_s, self._look)

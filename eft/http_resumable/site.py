@@ -10,6 +10,7 @@ from eft.domain.clock import Clock
 from eft.http_resumable.limits import Limits
 from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response, http_date
+from eft.http_resumable.tls import PARTIAL_BYTES, Tls
 
 if TYPE_CHECKING:
     from eft.http_resumable.wire import Connection
@@ -21,7 +22,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(eq=False, kw_only=True)
 class Site:
-    """What the connections of one server share. `buffer` is where TLS decrypts to: a connection empties it before it returns."""
+    """What the connections of one server share. Sockets are read into `received`, and TLS decrypts that into `buffer`: both are
+    empty again before another connection has its turn."""
 
     handler: Handler
     clock: Clock
@@ -29,7 +31,9 @@ class Site:
     closing: bool = False
     connections: set[Connection] = field(default_factory=set)
     requests: int = 0
-    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ_BYTES)))
+    handshakes: set[Tls] = field(default_factory=set)
+    received: memoryview = field(default_factory=lambda: memoryview(bytearray(PARTIAL_BYTES + READ_BYTES)))
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(PARTIAL_BYTES + READ_BYTES)))
     _date: tuple[int, str] = (0, "")
 
     def date(self) -> str:
