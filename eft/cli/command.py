@@ -33,6 +33,7 @@ from eft.settings_file import SettingInvalid
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 
 _JSON = "eft.json"
 
@@ -90,21 +91,28 @@ def _plain(value: object) -> object:
 
 def with_config(command: Callable[Concatenate[Config, P], R]) -> Callable[P, R]:
     """Adds `--config` (or EFT_CONFIG); the command gets the settings it names as its first argument."""
+    return with_settings(command, load_config, "EFT_CONFIG", "The gateway's settings.")
+
+
+def with_settings(
+    command: Callable[Concatenate[S, P], R], load: Callable[[Path], S], variable: str, about: str
+) -> Callable[P, R]:
+    """The same for settings of any kind: `load` reads them, `variable` may name their file."""
 
     @click.option(
         "--config",
         "config_file",
-        envvar="EFT_CONFIG",
+        envvar=variable,
         show_envvar=True,
         required=True,
         metavar="FILE",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="The gateway's settings.",
+        help=about,
     )
     @wraps(command)
     def configured(*args: P.args, **kwargs: P.kwargs) -> R:
         file = kwargs.pop("config_file")
         assert isinstance(file, Path)
-        return command(load_config(file), *args, **kwargs)
+        return command(load(file), *args, **kwargs)
 
     return configured

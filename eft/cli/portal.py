@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import wraps
 import os
-from pathlib import Path
 import secrets
 from typing import Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
-from eft.cli.command import Group, show
+from eft.cli.command import Group, show, with_settings
 from eft.domain.errors import NotFound
 from eft.domain.person import Role
 from eft.observability import SystemClock, log_to_stderr
@@ -27,24 +25,7 @@ R = TypeVar("R")
 
 def _with_settings(command: Callable[Concatenate[PortalSettings, P], R]) -> Callable[P, R]:
     """Adds `--config` (or EFT_PORTAL_CONFIG); the command gets the settings it names as its first argument."""
-
-    @click.option(
-        "--config",
-        "config_file",
-        envvar="EFT_PORTAL_CONFIG",
-        show_envvar=True,
-        required=True,
-        metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="The portal's settings.",
-    )
-    @wraps(command)
-    def configured(*args: P.args, **kwargs: P.kwargs) -> R:
-        file = kwargs.pop("config_file")
-        assert isinstance(file, Path)
-        return command(load_settings(file), *args, **kwargs)
-
-    return configured
+    return with_settings(command, load_settings, "EFT_PORTAL_CONFIG", "The portal's settings.")
 
 
 _password_file = click.option(

@@ -73,8 +73,9 @@ def verify(receipt: Path, file: Path, keys: str | None, ca: str | None, wants_js
 
 
 def _keys(keys: str | None, ca: str | None) -> dict[str, TrustedKey]:
+    from eft.client.errors import KeyUnknown
     from eft.client.pinned_keys import pin, pinned
-    from eft.client.verifying import KeyUnknown, fetch_keys, read_keys
+    from eft.client.verifying import fetch_keys, read_keys
 
     if keys is None:
         known = pinned()

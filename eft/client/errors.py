@@ -8,10 +8,13 @@
     ├── TokenRefused            4   the token is unknown or has expired
     ├── CaseRefuses             5   the case is closed, or the token may not do this
     ├── NotVerified             6   what arrived is not what was sent
+    │   └── FileDiffers         6   the receipt is good, and is about other bytes
     ├── FileChanged             7   a file changed while it was being sent
     ├── NoRoom                  8   the gateway has no room now, or the file is larger than it takes
     ├── NotTrusted              9   the gateway's certificate does not verify
     ├── WrongGateway           10   the case is in another region
+    ├── ReceiptBad             11   no receipt, or one whose signature does not verify
+    ├── KeyUnknown             12   signed by a key that is not among the trusted ones, or there are none
     └── Interrupted           130   Ctrl-C
 
 `Transient` is what another attempt may mend; it never leaves the client.
@@ -65,6 +68,10 @@ class NotVerified(ClientError):
     code = "not-verified"
 
 
+class FileDiffers(NotVerified):
+    code = "file-differs"
+
+
 class FileChanged(ClientError):
     exit_code = 7
     code = "file-changed"
@@ -85,6 +92,16 @@ class WrongGateway(ClientError):
     exit_code = 10
     code = "wrong-gateway"
     concerns_all = True
+
+
+class ReceiptBad(ClientError):
+    exit_code = 11
+    code = "receipt-bad"
+
+
+class KeyUnknown(ClientError):
+    exit_code = 12
+    code = "key-unknown"
 
 
 class Interrupted(ClientError):

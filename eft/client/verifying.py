@@ -1,12 +1,4 @@
-"""Checks a receipt against a file, by keys that come from anywhere but the receipt (docs/receipts.md).
-
-::
-
-    ClientError
-    ├── FileDiffers             6   the receipt is good, and is about other bytes
-    ├── ReceiptBad             11   no receipt, or one whose signature does not verify
-    └── KeyUnknown             12   signed by a key that is not among the trusted ones, or there are none
-"""
+"""Checks a receipt against a file, by keys that come from anywhere but the receipt (docs/receipts.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from eft.client.errors import ClientError, NotVerified, Wrong
+from eft.client.errors import ClientError, FileDiffers, KeyUnknown, ReceiptBad, Wrong
 
 TYPE: Final = "eft-receipt+jws"
 KEYS_PATH: Final = "/.well-known/eft-receipt-keys.json"
@@ -37,20 +29,6 @@ _FIELDS: Final = {
     "received_at": str,
     "who": str,
 }
-
-
-class FileDiffers(NotVerified):
-    code = "file-differs"
-
-
-class ReceiptBad(ClientError):
-    exit_code = 11
-    code = "receipt-bad"
-
-
-class KeyUnknown(ClientError):
-    exit_code = 12
-    code = "key-unknown"
 
 
 @dataclass(frozen=True, slots=True)
