@@ -18,7 +18,7 @@ def main() -> None:
     options = slices.arguments(f"{__doc__}\n{names}", "make bench")
     options.add_argument("--parts", nargs="+", default=list(DOORS), choices=list(DOORS), help="one door alone")
     chosen = slices.completed(options.parse_args())
-    slices.raise_file_limit()
+    slices.prepare_process()
     doors = [DOORS[name] for name in chosen.parts]
     for door in doors:
         slices.check_names(door, chosen)

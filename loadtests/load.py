@@ -218,7 +218,7 @@ def main() -> None:
     options.add_argument("--cases", type=int, default=CASES)
     options.add_argument("--label", default=f"{datetime.now(UTC):%Y-%m-%d}")
     chosen = options.parse_args()
-    slices.raise_file_limit()
+    slices.prepare_process()
     seconds = chosen.minutes * 60
     with fresh_gateway(chosen.workers) as (target, scratch):
         assert target.gateway is not None

@@ -219,7 +219,7 @@ def main() -> None:
     options.add_argument("--sftp-mib", type=int, default=128)
     options.add_argument("--label", default=f"{datetime.now(UTC):%Y-%m-%d}")
     chosen = options.parse_args()
-    slices.raise_file_limit()
+    slices.prepare_process()
     file = slices.RESULTS / f"{chosen.label}-memory.md"
     file.parent.mkdir(exist_ok=True)
     known = dict(_parts_in(file)) if file.exists() else {}

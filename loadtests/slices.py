@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 import json
 from pathlib import Path
 import resource
+import signal
+import sys
 import tempfile
 import time
 from typing import Any
@@ -67,6 +69,7 @@ class Bench:
 
     door: Door
     label: str
+    is_quick: bool
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     machine: list[str] = field(default_factory=list)
@@ -95,6 +98,10 @@ class Bench:
 
     def lines(self) -> list[str]:
         lines = [f"# {self.door.name.upper()}, {self.label}", "", self.door.summary, "", METHOD, "", *self.machine]
+        if self.is_quick:
+            lines.append(
+                "- Quick: servers are kept between slices, so that RSS has what earlier slices left. No figures to quote."
+            )
         lines += [f"- Absent: {name}: {reason.splitlines()[0]}." for name, reason in self.absent.items()]
         made = [name for name in self.door.slices if name in self.outcomes]
         for without in (False, True):
@@ -174,7 +181,7 @@ class Servers:
 
 def measure(door: Door, options: Any) -> Path:
     """Every slice that is asked for, each with servers of its own, but for quick ones. Returns where the table is."""
-    bench = Bench(door, options.label)
+    bench = Bench(door, options.label, options.quick)
     bench.read()
     base = options.scratch or ROOT / "var"
     base.mkdir(parents=True, exist_ok=True)
@@ -207,7 +214,7 @@ def main(door: Door) -> None:
     options = completed(
         arguments(f"The bench of {door.name}: {', '.join(door.slices)}.", f"python -m loadtests.{door.name}_bench").parse_args()
     )
-    raise_file_limit()
+    prepare_process()
     check_names(door, options)
     finish(measure(door, options))
 
@@ -225,6 +232,8 @@ def check_names(door: Door, options: Any) -> None:
             raise SystemExit(f"There is no server {name} of {door.name}; there are {', '.join(door.starts)}.")
 
 
-def raise_file_limit() -> None:
-    """A thousand clients need as many descriptors; what this process starts inherits the limit."""
+def prepare_process() -> None:
+    """A thousand clients need as many descriptors; what this process starts inherits the limit. Told to end, it ends what it
+    started, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)

@@ -276,7 +276,7 @@ def main() -> None:
     options.add_argument("--hold", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--label", default=f"{datetime.now(UTC):%Y-%m-%d}")
     chosen = options.parse_args()
-    slices.raise_file_limit()
+    slices.prepare_process()
     if chosen.hold:
         hold()
         return
