@@ -116,6 +116,17 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
             process.wait(10)
 
 
+@contextmanager
+def in_front_of(gateway: Gateway, command: list[str], here: Places, *, ca: Path | None = None) -> Iterator[Proxy]:
+    """The gateway and the proxy before it run until the block ends. `ca`: what customers trust, if not the proxy's own."""
+    gateway.start()
+    try:
+        with running(command, here.port, here.directory / "log"):
+            yield Proxy(gateway, here.port, ca or here.ca)
+    finally:
+        gateway.stop()
+
+
 class Customer:
     """Somebody with a token of a case of their own, who reaches the gateway through the proxy, with curl or tuspy."""
 

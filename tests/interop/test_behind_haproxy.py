@@ -18,10 +18,10 @@ from tests.interop.behind_proxies import (
     customer_uploads_with_tuspy,
     documented,
     gateway_behind,
+    in_front_of,
     interim_answers,
     places,
     put_in,
-    running,
 )
 
 pytestmark = pytest.mark.needs("haproxy", "curl")
@@ -45,12 +45,9 @@ def haproxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         changed |= {"/etc/eft/proxy-chain-and-key.pem": str(here.both), "/etc/eft/ca.pem": str(gateway.ca)}
     config = here.directory / "haproxy.cfg"
     config.write_text(put_in(documented(f"HAProxy, {request.param} mode"), **changed))
-    gateway.start()
-    try:
-        with running([program("haproxy"), "-db", "-f", str(config)], here.port, here.directory / "log"):
-            yield Proxy(gateway, here.port, gateway.ca if in_tcp else here.ca)
-    finally:
-        gateway.stop()
+    ca = gateway.ca if in_tcp else None
+    with in_front_of(gateway, [program("haproxy"), "-db", "-f", str(config)], here, ca=ca) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from tests.interop.behind_proxies import (
     customer_uploads_with_tuspy,
     documented,
     gateway_behind,
+    in_front_of,
     interim_answers,
     places,
     put_in,
-    running,
 )
 
 pytestmark = pytest.mark.needs("nginx", "curl")
@@ -61,12 +61,8 @@ def nginx(tmp_path_factory: pytest.TempPathFactory, program: Program) -> Iterato
     )
     config = here.directory / "nginx.conf"
     config.write_text(_AROUND.format(directory=here.directory, settings=settings))
-    gateway.start()
-    try:
-        with running([program("nginx"), "-c", str(config), "-p", str(here.directory)], here.port, here.directory / "log"):
-            yield Proxy(gateway, here.port, here.ca)
-    finally:
-        gateway.stop()
+    with in_front_of(gateway, [program("nginx"), "-c", str(config), "-p", str(here.directory)], here) as proxy:
+        yield proxy
 
 
 @pytest.fixture
