@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
+import sqlite3
 import subprocess
 import time
 from typing import Any
@@ -232,6 +234,34 @@ def test_a_program_sends_and_gets_with_each_kind_of_key_and_is_refused_with_anot
         assert holder.has(name)
     assert not client(holder, holder.stranger, f"{client.__name__}-stranger", tmp_path / "stranger")
     assert not (tmp_path / "stranger").exists()
+
+
+@pytest.mark.needs("sftp")
+def test_who_signed_in_by_which_key_and_what_was_read_is_in_the_audit_log(holder: Holder, tmp_path: Path) -> None:
+    gateway = holder.gateway
+    gateway.open_case("CS-3")
+    account = gateway.call("POST", "cases/CS-3/sftp-account")
+    own = Holder(gateway, holder.work, account["username"], account["password"])
+    key = gateway.call("POST", "cases/CS-3/sftp-account/keys", {"public_key": Path(f"{own.key()}.pub").read_text()})
+    given = gateway.call("POST", "cases/CS-3/attachments?name=fix.bin", CONTENT)
+    batch = tmp_path / "batch"
+    batch.write_text(f"cd from-support\nls -l\nget fix.bin {tmp_path}/back\n")
+    command = own.ssh("sftp", own.key(), "-b", str(batch), "-P", str(own.port), f"{own.user}@127.0.0.1")
+    assert own.run(*command).returncode == 0
+    assert own.run(*own.ssh("sftp", own.stranger, "-b", str(batch), "-P", str(own.port), f"{own.user}@127.0.0.1")).returncode != 0
+
+    def told(action: str) -> list[tuple[str, str, str, dict[str, object]]]:
+        with closing(sqlite3.connect(gateway.directory / "data" / "us" / "eft.db")) as database:
+            query = "SELECT actor, subject, outcome, detail FROM audit WHERE case_id = 'CS-3' AND action = ?"
+            return [(*row[:3], json.loads(row[3])) for row in database.execute(query, (action,))]
+
+    until = time.monotonic() + PATIENCE_S
+    while not told("attachment.download") and time.monotonic() < until:
+        time.sleep(0.1)
+    who = f"sftp:{own.user}"
+    assert told("attachment.download") == [(who, given["id"], "done", {"served": len(CONTENT), "whole": True})]
+    ((actor, _, outcome, detail),) = told("account.sign-in")
+    assert (actor, outcome, detail) == (who, "done", {"public_key": key["fingerprint"]})
 
 
 @pytest.mark.needs("puttygen")
