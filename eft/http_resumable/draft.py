@@ -8,6 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import replace
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from functools import partial
 from typing import Final
 
@@ -212,8 +213,11 @@ def _metadata_of(request: Request) -> tus.Metadata:
 
 
 def _disposed_name(headers: Headers) -> str:
-    """The last component of the name in Content-Disposition (RFC 6266 §4.3), empty without one."""
+    """The last component of the name in Content-Disposition, empty without one. Of two the extended one, `filename*`, counts
+    (RFC 6266 §4.3)."""
     message = Message()
     message["Content-Disposition"] = headers.get("Content-Disposition") or "attachment"
-    name = message.get_filename("")
+    named = [value for key, value in message.get_params([], "Content-Disposition") if key.lower() == "filename"]
+    named.sort(key=lambda value: isinstance(value, str))
+    name = collapse_rfc2231_value(named[0]) if named else ""
     return name.replace("\\", "/").rpartition("/")[2]

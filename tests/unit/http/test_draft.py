@@ -423,6 +423,24 @@ def test_fields_are_structured(site: TusSite) -> None:
     assert re.fullmatch(r"max-age=\d+", head.headers["Upload-Limit"])
 
 
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("inline; filename=\"file name.jpg\"; filename*=UTF-8''file%20name%20%E2%82%AC.jpg", "file name €.jpg"),
+        ("attachment; filename*=UTF-8''%C3%A4.log; filename=\"a.log\"", "ä.log"),
+        ("attachment; filename*=ISO-8859-1'de'%E4.log", "ä.log"),
+        ('attachment; FILENAME="a \\"b\\".log"', 'a "b".log'),
+        ("attachment; filename=a.log", "a.log"),
+        ('attachment; filename=""; name=x', None),
+        ("attachment", None),
+    ],
+)
+def test_the_name_is_that_of_content_disposition(site: TusSite, said: str, name: str | None) -> None:
+    create(site, 9, b"abc", complete=True, Content_Disposition=said)
+    (attachment,), _ = site.run(site.services.transfers.attachments("C-1", None, 10))
+    assert attachment.name == name or (name is None and attachment.name.startswith("unnamed-"))
+
+
 def test_names_of_content_disposition_lose_their_directories(site: TusSite) -> None:
     create(site, 9, b"abc", complete=True, Content_Disposition='inline; filename="..\\\\x/y z.log"', Content_Type="text/plain")
     (attachment,), _ = site.run(site.services.transfers.attachments("C-1", None, 10))
