@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+import contextlib
 from dataclasses import dataclass
 import os
 from pathlib import Path
+import signal
 import subprocess
 from typing import Any, ClassVar
 
@@ -56,6 +58,7 @@ class Client:
     def __init__(self, work: Path, account: Account) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self.work, self.account = work, account
+        self.running: subprocess.Popen[bytes] | None = None
 
     def put(self, local: Path, remote: str) -> None:
         raise AssertionError(f"{self.name} neither has it nor says never: {remote} {local}")
@@ -84,19 +87,32 @@ class Client:
     def run(self, *words: str | Path, stdin: str = "", environment: dict[str, str] | None = None) -> str:
         """Runs a program to its end. What it said."""
         told = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(self.work), **(environment or {})}
-        done = subprocess.run(
+        with subprocess.Popen(
             list(map(str, words)),
-            input=stdin.encode(),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=told,
-            timeout=TIMEOUT_S,
             start_new_session=True,
-        )
-        said = done.stdout.decode(errors="replace")
-        if done.returncode:
-            raise ClientFailed(f"{words[0]} ended with {done.returncode}: {said}")
+        ) as process:
+            self.running = process
+            try:
+                out, _ = process.communicate(stdin.encode(), TIMEOUT_S)
+            except BaseException:
+                self.signal(signal.SIGKILL)
+                raise
+            finally:
+                self.running = None
+        said = out.decode(errors="replace")
+        if process.returncode:
+            raise ClientFailed(f"{words[0]} ended with {process.returncode}: {said}")
         return said
+
+    def signal(self, which: signal.Signals) -> None:
+        """As the terminal gives it: to the program that runs, and to those that it has started."""
+        if self.running is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.running.pid, which)
 
 
 Operation = Callable[..., Any] | Never

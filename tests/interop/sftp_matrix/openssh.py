@@ -242,7 +242,7 @@ class Sshfs(Client):
     def put(self, local: Path, remote: str) -> None:
         """`cp`"""
         with self.mounted() as root:
-            shutil.copyfile(local, root / remote[1:])
+            self.run("cp", local, root / remote[1:])
 
     def get(self, remote: str, local: Path) -> None:
         """`cp`"""

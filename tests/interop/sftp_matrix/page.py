@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.interop.sftp_matrix.checks import CAPABILITIES
 from tests.interop.sftp_matrix.client import Client, Never, cell
+from tests.interop.sftp_matrix.endings import ENDINGS, GIVE_UP, told
 from tests.interop.sftp_matrix.filezilla import FileZilla
 from tests.interop.sftp_matrix.libraries import AsyncSsh, Paramiko, Ssh2
 from tests.interop.sftp_matrix.one_shot import Curl, Rclone
@@ -30,6 +31,25 @@ what is missing, after the connection was cut at a random place; where a client 
 attachment, and the part was never shown as one.
 """
 
+ENDED = """## When a transfer ends early
+
+What is left at the gateway of a file that was under way (tests/interop/test_sftp_endings.py). It is never an attachment; `ls`
+shows it with the size that is kept, and it is gone on with from there, also by another client, or in the browser where it was
+begun there (`NAME.part`). Only a CLOSE of the client's own makes a file of it.
+
+- **kept** – the upload waits for the rest, 14 days after its last byte at most.
+- **rests** – the client sent a CLOSE as if the file were whole. The gateway sees that it may have been cut, as it ends with a
+  full-sized write or buffer, and lets it rest for ten minutes (`uploads.settle_suspicious_s`) instead of five seconds: time to
+  go on with it. A file that really ends there is shown ten minutes later. A resume after that makes a new version.
+
+The lines are cut at any byte, those of the last request too: the file is whole, or kept. "Silence": no answer to three questions
+of the gateway, one each 30 s (`sftp.keepalive_s`). Ctrl-C and SIGTERM go to the program and its `ssh`, SIGKILL to the program
+alone; with sshfs, to `cp`. A dash: no program of its own here.
+"""
+ASIDE = """`scp -O` and `pscp -scp` speak a protocol that needs a shell. They are refused with a line that says so: leave out
+`-O`, or, where `scp` is older than OpenSSH 9.0, add `-s`, or use `sftp`.
+"""
+
 
 def page() -> str:
     """The page as it should be."""
@@ -49,7 +69,18 @@ def page() -> str:
             else:
                 row.append("; ".join(dict.fromkeys(cell(client, each) for each in capability.operations)))
         lines.append("| " + " | ".join(row) + " |")
-    return "\n".join([*lines, "", "Not offered:", "", *missing, ""])
+    lines += ["", "Not offered:", "", *missing, "", ASIDE, ENDED]
+    return "\n".join([*lines, *_endings(), ""])
+
+
+def _endings() -> list[str]:
+    titles = [*(ending.title for ending in ENDINGS.values()), "it gives up by itself"]
+    lines = ["| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
+    for client in CLIENTS:
+        row = [f"**{client.name}**", *(told(client, key) for key in ENDINGS)]
+        row.append(f"{GIVE_UP[client][0].__doc__}: rests" if client in GIVE_UP else "–")
+        lines.append("| " + " | ".join(row) + " |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ class Packets:
             for each in self._waiting.values():
                 if not each.done():
                     each.set_exception(ConnectionError(repr(error)))
+                    each.exception()  # whoever waits for it hears of it; the others need not be told off
 
     def ask(self, request: Callable[..., bytes], *words: Any, **more: Any) -> asyncio.Future[wire.Reply]:
         """Sends it. The reply to come."""
