@@ -72,7 +72,7 @@ class Connection(asyncssh.SSHServer):
         self._attempts = 0
         self._names = 0
         self._keys = 0
-        self._offered_under: set[str] = set()
+        self._offered_under: list[str] = []
         self._sent_elsewhere = False
         self._ending = False
         self._sessions: dict[SftpSession, asyncssh.SSHServerChannel[bytes]] = {}
@@ -213,7 +213,9 @@ class Connection(asyncssh.SSHServer):
                 self._ssh.send_auth_banner(SHA1_HINT)
             return await self._attempt(username, lambda: keys.authenticate(username, offer.blob, self.address, signed=False))
         due, name = asyncio.get_running_loop().time() + REFUSED_AFTER_S, username[:LONGEST_NAME]
-        counted = self._offered_under | {name}
+        counted = list(self._offered_under)
+        if offer.signed or name not in counted:
+            counted.append(name)
         self._take_back_offers()
         before, blocked = self._standing(name)
         for each in counted:
@@ -252,7 +254,7 @@ class Connection(asyncssh.SSHServer):
     def _take_back_offers(self) -> None:
         for name in self._offered_under:
             self._take_back(name)
-        self._offered_under = set()
+        self._offered_under = []
 
     def _let_in(self, account: TemporaryAccount) -> None:
         self.account = account

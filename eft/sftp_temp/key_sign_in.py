@@ -2,8 +2,8 @@
 
 A client first asks whether a key would do, without a signature, most often with every key that it has; then it signs. Asking is
 no attempt: a person who has five keys and means to type the password must not be locked out by that. So a connection counts one
-failure for the keys that it offers under a name, taken back when it signs in after all, and offers a limited number. A signature
-that is not the key's is an attempt like a wrong password.
+failure for the keys that it asks about under a name, and one for each that it signs with in vain, taken back when it signs in
+after all; and it offers a limited number. A signature that is not the key's is an attempt like a wrong password.
 
 Whether a name is unknown, a key not registered or an account over makes no difference to the answer, nor to the time it takes:
 who is refused waits at least as long as looking takes.

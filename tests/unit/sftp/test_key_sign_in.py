@@ -130,6 +130,25 @@ async def test_offers_that_lead_nowhere_count_for_address_and_account() -> None:
         assert len(door.keys.asked) == asked
 
 
+async def test_each_key_that_signs_in_vain_counts_until_the_connection_signs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As paramiko does, which asks nothing first: here the door says to every question that the key would do."""
+
+    async with opened(failed_attempt_forgotten_after_s=600.0) as door:
+
+        async def any_key(username: str, _blob: bytes) -> Any:
+            return door.accounts.accounts[username][1]
+
+        monkeypatch.setattr(door.keys, "known", any_key)
+        keys = [key(number=number) for number in range(4)]
+        with pytest.raises(asyncssh.PermissionDenied):
+            await by_key(door, *keys)
+        assert round(door.door.limiter.count("127.0.0.1")) == 5
+        async with door.connect(client_keys=keys, preferred_auth="publickey,password", local_addr=("127.0.0.2", 0)):
+            pass
+        assert not door.door.limiter.count("127.0.0.2")
+        assert len(door.keys.signed) == 8
+
+
 async def test_a_registered_key_does_not_open_a_blocked_account_to_an_address_with_failures() -> None:
     async with opened(failed_attempts_per_account=1, failed_attempt_forgotten_after_s=600.0) as door:
         register(door, key())
