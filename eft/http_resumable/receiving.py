@@ -152,6 +152,8 @@ class Receiving:
                 if part.progress is not None and reception.durable > told:
                     told = reception.durable
                     part.progress(told)
+        except TooLarge:
+            raise TooLarge(self.max_size or 0, "upload") from None
         except WriterDisplaced:
             if check or taken != request.content_length:
                 raise
