@@ -24,6 +24,9 @@ from eft.sftp_temp.host_keys import generate_host_keys
 ROOT = Path(__file__).resolve().parents[3]
 ADMINISTRATION = ("account", "case", "keys", "purge", "token")
 
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBC3p9K6PIVeDPoG4szLLweg9NsbOr633YJtEdC5R9no"
+FINGERPRINT = "SHA256:yVoCRG8sDUP8Tqw2lQw4Kz1vNd6waRKRtMwcmTef4bg"
+
 Eft = Callable[..., Result]
 
 
@@ -100,6 +103,29 @@ def test_without_keys_every_command_says_so_in_one_sentence(eft: Eft) -> None:
     assert "Traceback" not in refused.output
 
 
+def test_public_keys_of_an_account_are_added_listed_and_removed(eft: Eft, tmp_path: Path) -> None:
+    eft("keys", "create")
+    put_case(tmp_path)
+    file = tmp_path / "id.pub"
+    file.write_text(PUBLIC_KEY + " laptop\n")
+    refused = eft("account", "key", "add", "C-1", str(file), "--json")
+    assert json.loads(refused.stderr)["code"] == "not-found"
+    eft("account", "create", "C-1")
+    added = answer(eft("account", "key", "add", "C-1", str(file), "--json"))
+    assert (added["type"], added["fingerprint"], added["comment"]) == ("ssh-ed25519", FINGERPRINT, "laptop")
+    assert answer(eft("account", "key", "add", "C-1", str(file), "--json")) == added
+    assert answer(eft("account", "key", "list", "C-1", "--json"))["keys"] == [added]
+    assert FINGERPRINT in eft("account", "key", "list", "C-1").stdout
+    file.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n")
+    private = eft("account", "key", "add", "C-1", str(file))
+    assert private.exit_code == 1
+    assert "private key" in private.stderr
+    assert "c2VjcmV0" not in private.output
+    assert eft("account", "key", "remove", "C-1", FINGERPRINT).exit_code == 0
+    assert eft("account", "key", "remove", "C-1", FINGERPRINT).exit_code == 1
+    assert "no public keys" in eft("account", "key", "list", "C-1").stdout
+
+
 def test_keys_are_checked_rotated_and_exported(eft: Eft, tmp_path: Path) -> None:
     eft("keys", "create")
     put_case(tmp_path)
@@ -172,13 +198,17 @@ def test_tokens_are_made_listed_replaced_and_revoked(eft: Eft) -> None:
 
 def _commands() -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
+
+    def look(command: click.Command, path: tuple[str, ...]) -> None:
+        if not isinstance(command, click.Group):
+            found.append(path)
+            return
+        for name, inner in command.commands.items():
+            look(inner, (*path, name))
+
     for name in ADMINISTRATION:
         assert name in COMMANDS
-        command = main.get_command(click.Context(main), name)  # type: ignore[attr-defined]
-        if isinstance(command, click.Group):
-            found += [(name, inner) for inner in command.commands]
-        else:
-            found.append((name,))
+        look(main.get_command(click.Context(main), name), (name,))  # type: ignore[attr-defined]
     return found
 
 
