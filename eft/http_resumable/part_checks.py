@@ -7,11 +7,15 @@ import binascii
 from typing import Final
 
 from eft.domain.digests import PART_CHECKSUMS, PartCheck
-from eft.domain.errors import Invalid
+from eft.domain.errors import ChecksumMismatch, Invalid
 from eft.http_resumable.digest_fields import CONTENT_ALGORITHMS, content_digests
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.refusals import Refusal
 from eft.http_resumable.request import Request
+
+COUNTED_UNANNOUNCED: Final = 256 * 1024
+"""Bytes of a body in chunks up to which a checksum may come in a trailer that was not announced, as RFC 9110 §6.6.2 only says that
+it should be: so much is not durable yet, and can be dropped."""
 
 _TRAILERS: Final = {"Upload-Checksum": PART_CHECKSUMS, "Content-Digest": tuple(CONTENT_ALGORITHMS.values())}
 """Checksums that may come after the body, and the algorithms that each may name."""
@@ -28,18 +32,44 @@ def check_of(request: Request) -> PartCheck:
     return check
 
 
-def check_trailers(request: Request, check: PartCheck) -> None:
-    """To be called when the body has come: what its trailers declare is expected from here on.
+class Unannounced:
+    """Counts the beginning of a body of which a checksum may come in a trailer that nobody announced."""
 
-    Raises ChecksumUnknown, Invalid; Refusal for a checksum that was announced and did not come, or that nobody announced:
-    then part of the body may be kept already, and the checksum must not be passed over.
+    def __init__(self) -> None:
+        self._check = PartCheck()
+        self._check.expect_later(PART_CHECKSUMS)
+        self._room = COUNTED_UNANNOUNCED
+
+    def update(self, piece: bytes) -> None:
+        self._room -= len(piece)
+        if self._room < 0:
+            self._check = PartCheck()
+        self._check.update(piece)
+
+    def verify(self, trailers: Headers) -> bool:
+        """Whether it could be counted. Raises ChecksumMismatch, ChecksumUnknown, Invalid, Refusal."""
+        if not self._check:
+            return False
+        _expect(self._check, trailers)
+        if not self._check.holds():
+            raise ChecksumMismatch
+        return True
+
+
+def check_trailers(request: Request, check: PartCheck, counted: Unannounced | None) -> None:
+    """To be called when the body has come: what its trailers declare is expected from here on; what they declare unannounced is
+    verified at once, if `counted` has it all. None where that cannot be dropped any more.
+
+    Raises ChecksumMismatch, ChecksumUnknown, Invalid; Refusal for a checksum that was announced and did not come, or that came
+    unannounced after more than could be counted: then part of the body may be kept already, and it must not be passed over.
     """
     trailers, announced = request.body.trailers, _announced(request.headers)
     for name in _TRAILERS:
-        if (name in trailers) != (name in announced):
-            what = "was announced as a trailer and did not come" if name in announced else "came in a trailer unannounced"
-            remedy = f"Announce it with `Trailer: {name}` before the body, and send it after the last chunk."
-            raise Refusal(400, "trailer-checksum", f"{name} {what}.", remedy)
+        if (name in trailers) == (name in announced) or (name in trailers and counted is not None and counted.verify(trailers)):
+            continue
+        what = "was announced as a trailer and did not come" if name in announced else "came in a trailer unannounced"
+        remedy = f"Announce it with `Trailer: {name}` before the body, and send it after the last chunk."
+        raise Refusal(400, "trailer-checksum", f"{name} {what}.", remedy)
     if announced:
         _expect(check, trailers)
 

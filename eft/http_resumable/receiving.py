@@ -13,7 +13,7 @@ from eft.domain.actor import Actor
 from eft.domain.digests import PartCheck
 from eft.domain.errors import EftError, LengthExceeded, LengthInvalid, OffsetMismatch, TooLarge, WriterDisplaced
 from eft.domain.upload import Completeness, Upload
-from eft.http_resumable.part_checks import check_of, check_trailers
+from eft.http_resumable.part_checks import Unannounced, check_of, check_trailers
 from eft.http_resumable.request import Request, RequestBody
 from eft.transfers import Intent, Reception, Transfers
 
@@ -141,11 +141,14 @@ class Receiving:
             reception.expect(check)
         watch = asyncio.get_running_loop().create_task(_interrupt_when_displaced(reception, request.body))
         request.body.limit = None if self.max_size is None else self.max_size - reception.offset
-        told = reception.durable
+        began = told = reception.durable
+        counted = Unannounced() if request.content_length is None else None
         taken = 0
         try:
             async for piece in request.body:
                 reception.offer(piece)
+                if counted is not None:
+                    counted.update(piece)
                 taken += len(piece)
                 if reception.full:
                     await reception.ready()
@@ -160,7 +163,7 @@ class Receiving:
         finally:
             watch.cancel()
         try:
-            check_trailers(request, check)
+            check_trailers(request, check, counted if reception.durable == began else None)
         except Exception:
             await reception.rollback()
             raise

@@ -104,3 +104,40 @@ def test_a_header_and_a_trailer_have_both_to_hold(site: TusSite) -> None:
     peer = begin(site, path, f"Upload-Checksum: {checksum('md5', b'abc')}")
     send(peer, b"abc", f"Upload-Checksum: {checksum('sha1', b'abc')}")
     assert peer.answer().status == 204
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha512", "md5"])
+def test_a_trailer_that_nobody_announced_counts_too(site: TusSite, algorithm: str) -> None:
+    data = os.urandom(200_000)
+    path = site.create(len(data))
+    for said, status in (
+        (checksum(algorithm, b"other"), 460),
+        ("sha3 AAAA", 400),
+        (f"{algorithm} ***", 400),
+        (checksum(algorithm, data), 204),
+    ):
+        assert site.ask("HEAD", path).offset == 0
+        peer = begin(site, path, announced="")
+        send(peer, data, f"Upload-Checksum: {said}")
+        assert peer.answer().status == status
+    assert site.stored(path) == data
+
+
+def test_a_creation_with_a_trailer_that_nobody_announced(site: TusSite) -> None:
+    for said, status in ((b"other", 460), (b"abc", 201)):
+        peer = site.server.peer()
+        lines = ["POST /files HTTP/1.1", "Host: localhost", f"Authorization: Bearer {site.token}", "Tus-Resumable: 1.0.0"]
+        peer.send("\r\n".join([*lines, "Upload-Length: 6", f"Content-Type: {PART}", "Transfer-Encoding: chunked"]) + "\r\n\r\n")
+        send(peer, b"abc", f"Upload-Checksum: {checksum('sha1', said)}")
+        assert peer.answer().status == status
+        assert len(site.run(site.services.transfers.unfinished("C-1"))) == (status == 201)
+
+
+def test_one_that_comes_after_a_large_body_unannounced_is_never_passed_over(site: TusSite) -> None:
+    data = os.urandom(5 * MIB)
+    path = site.create(len(data))
+    peer = begin(site, path, announced="")
+    send(peer, data, f"Upload-Checksum: {checksum('sha1', b'other')}")
+    answer = peer.answer()
+    assert (answer.status, b"trailer-checksum" in answer.body) == (400, True)
+    assert site.run(site.services.transfers.attachments("C-1", None, 10))[0] == []
