@@ -29,6 +29,9 @@ KEPT = ROOT / "var" / "bench"
 
 ROUNDS, SIZE_MIB, FILES, MINUTES = 5, 1024, 10_000, 9.0
 QUICK_ROUNDS, QUICK_SIZE_MIB, QUICK_FILES, QUICK_MINUTES = 1, 128, 2000, 0.5
+NOT_QUICK = frozenset({"without-streams", "without-small", "put-chacha", "get-chacha", "asyncssh"})
+"""What a quick bench leaves out unless it is asked for."""
+
 METHOD = (
     "All servers in turn in each round, after a smaller round that does not count; medians, and in brackets the lowest and the "
     "highest. What runs left to be written is on the disk before the next begins. CPU is the server's processes alone; RSS is "
@@ -186,7 +189,8 @@ def measure(door: Door, options: Any) -> Path:
     base = options.scratch or ROOT / "var"
     base.mkdir(parents=True, exist_ok=True)
     bench.machine = described(base)
-    names = [name for name in options.workloads or door.slices if not (options.resume and name in bench.outcomes)]
+    usual = [name for name in door.slices if not (options.quick and name in NOT_QUICK)]
+    names = [name for name in options.workloads or usual if not (options.resume and name in bench.outcomes)]
     for some in [names] if options.quick else [[name] for name in names]:
         with Servers(door, base, bench.absent) as servers:
             for name in some:
