@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 import pytest
 
 from tests.properties.sftp_model import HANDLES, READ, WRITE, Case, File, Handle, Listing, Reader, Writer, is_reserved, resolved
-from tests.properties.sftp_sessions import Session, World, status, world
+from tests.properties.sftp_sessions import World, status, world, world_behind_a_door
 from tests.unit.sftp import wire
 
 SESSIONS = (0, 0, 1)
@@ -144,7 +144,7 @@ class Confinement(RuleBasedStateMachine):
     def begin(self) -> None:
         self.ids = [self.run(self.world.new_case(secret)) for secret in SECRETS]
         self.cases = [Case({"hello": secret}) for secret in SECRETS]
-        self.sessions = [self.run(Session(self.world, self.ids[case]).hello()) for case in SESSIONS]
+        self.sessions = [self.run(self.world.session(self.ids[case])) for case in SESSIONS]
         self.handles: list[dict[bytes, Handle]] = [{} for _ in SESSIONS]
         self.closed: list[set[bytes]] = [set() for _ in SESSIONS]
         for number in (0, 2):
@@ -516,7 +516,7 @@ class Confinement(RuleBasedStateMachine):
         for handle in self.handles[number].values():
             self.left(number, handle)
         self.handles[number], self.closed[number] = {}, set()
-        self.sessions[number] = self.run(Session(self.world, self.ids[SESSIONS[number]]).hello())
+        self.sessions[number] = self.run(self.world.session(self.ids[SESSIONS[number]]))
         self.check(number)
 
     @rule(seconds=st.sampled_from((1, 10, 1000)))
@@ -541,12 +541,14 @@ class Confinement(RuleBasedStateMachine):
             self.run(session.close())
 
 
-@pytest.fixture
-def confinement(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., None]]:
+@pytest.fixture(params=[world])
+def confinement(
+    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> Iterator[Callable[..., None]]:
     """Runs so many examples; nothing but warnings may be logged by any."""
     caplog.set_level(logging.ERROR)
     with asyncio.Runner() as runner:
-        manager = world(tmp_path)
+        manager = request.param(tmp_path)
         Confinement.runner, Confinement.world = runner, runner.run(manager.__aenter__())
 
         def run(**how: Any) -> None:
@@ -561,7 +563,12 @@ def confinement(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Ca
 
 
 def test_no_sequence_of_requests_leads_out_of_a_case(confinement: Callable[..., None]) -> None:
-    confinement(max_examples=30, stateful_step_count=40, derandomize=True)
+    confinement(max_examples=20, stateful_step_count=40, derandomize=True, phases=(Phase.generate,))
+
+
+@pytest.mark.parametrize("confinement", [world_behind_a_door], indirect=True)
+def test_no_sequence_of_requests_over_ssh_leads_out_of_a_case(confinement: Callable[..., None]) -> None:
+    confinement(max_examples=4, stateful_step_count=30, derandomize=True, phases=(Phase.generate,))
 
 
 @pytest.mark.soak
