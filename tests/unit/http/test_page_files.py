@@ -130,3 +130,17 @@ def test_a_peer_that_goes_away_lets_the_archive_go(pages: PageSite) -> None:
     connection.getresponse().read(10)
     connection.close()
     assert pages.ask("GET", "/transfer/C-1/attachments.zip", headers=bearer(pages)).status == 200
+
+
+def test_what_is_given_out_at_files_is_a_download_and_what_is_only_asked_about_is_none(pages: PageSite) -> None:
+    identifier = pages.run(pages.services.store("C-1", "dump.bin", b"0123456789")).id
+    headers = bearer(pages)
+    assert pages.ask("HEAD", f"/files/{identifier}", headers={**headers, "Tus-Resumable": "1.0.0"}).status == 200
+    assert pages.ask("GET", f"/files/{identifier}", headers={**headers, "If-None-Match": "*"}).status == 304
+    assert downloads(pages) == []
+    assert pages.ask("GET", f"/files/{identifier}", headers={**headers, "Range": "bytes=2-4"}).body == b"234"
+    assert pages.ask("GET", f"/files/{identifier}", headers=headers).body == b"0123456789"
+    assert [(subject, how) for _, subject, how in downloads(pages)] == [
+        (identifier, {"range": "bytes 2-4/10"}),
+        (identifier, {}),
+    ]
