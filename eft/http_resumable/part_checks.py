@@ -14,8 +14,8 @@ from eft.http_resumable.refusals import Refusal
 from eft.http_resumable.request import Request
 
 COUNTED_UNANNOUNCED: Final = 256 * 1024
-"""Bytes of a body in chunks up to which a checksum may come in a trailer that was not announced, as RFC 9110 §6.6.2 only says that
-it should be: so much is not durable yet, and can be dropped."""
+"""Bytes of a body in chunks up to which a checksum may come in a trailer that was not announced: RFC 9110 §6.6.2 says only
+that it should be, and so much is not durable yet and can be dropped."""
 
 _TRAILERS: Final = {"Upload-Checksum": PART_CHECKSUMS, "Content-Digest": tuple(CONTENT_ALGORITHMS.values())}
 """Checksums that may come after the body, and the algorithms that each may name."""

@@ -113,19 +113,6 @@ def test_a_wrong_part_is_refused_and_changes_nothing(site: TusSite, headers: dic
     assert site.ask("HEAD", path).offset == 0
 
 
-def test_a_checksum_in_a_trailer_that_nobody_announced_is_refused_too(site: TusSite) -> None:
-    path = site.create(10)
-    peer = site.server.peer()
-    peer.send(
-        f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {site.token}\r\nTus-Resumable: 1.0.0\r\n"
-        f"Content-Type: {PART}\r\nUpload-Offset: 0\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "3\r\nabc\r\n0\r\nUpload-Checksum: sha1 AAAA\r\n\r\n"
-    )
-    answer = peer.answer()
-    assert (answer.status, b"trailer-checksum" in answer.body) == (400, True)
-    assert site.ask("HEAD", path).offset == 0
-
-
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512", "md5"])
 def test_a_part_with_its_checksum_is_taken(site: TusSite, algorithm: str) -> None:
     path = site.create(2 * MIB)
