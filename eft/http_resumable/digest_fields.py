@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 import binascii
+import hashlib
 import re
 from typing import Final
 
@@ -13,7 +14,11 @@ from eft.http_resumable.headers import Headers
 from eft.http_resumable.refusals import Refusal
 
 _MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):\s*(?:;[^,]*)?")
+_SHA512 = re.compile(r"(?:^|,)\s*sha-512\s*=\s*([0-9]{1,2})\s*(?=,|$)")
 _BYTES: Final = {"sha-256": 32, "sha-512": 64}
+
+SHA512_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of the largest finished file whose SHA-512 is told to who asks for it: it is not kept, and counted each time."""
 
 CONTENT_ALGORITHMS: Final = {"sha-256": "sha256", "sha-512": "sha512"}
 """What a request's own content may be checked with, and the part checksum that it is."""
@@ -61,6 +66,17 @@ def add_repr_digest(headers: Headers, sha256: str, asked: Headers) -> None:
     """Tells the digest of a finished file, from hex, unless the request's Want-Repr-Digest says that it is unwanted."""
     if wants_digest(", ".join(asked.get_all("Want-Repr-Digest")) or None):
         headers.add("Repr-Digest", repr_digest(sha256))
+
+
+def wants_sha512(asked: Headers) -> bool:
+    """Whether the request's Want-Repr-Digest (RFC 9530 §4) asks for it, besides or instead of SHA-256."""
+    return any(int(weight) > 0 for weight in _SHA512.findall(", ".join(asked.get_all("Want-Repr-Digest"))))
+
+
+def add_sha512(headers: Headers, content: bytes) -> None:
+    """Tells the SHA-512 of a finished file too."""
+    told = [*headers.get_all("Repr-Digest"), f"sha-512=:{b64encode(hashlib.sha512(content).digest()).decode()}:"]
+    headers.set("Repr-Digest", ", ".join(told))
 
 
 def _unknown(name: str, wanted: str) -> Refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 import re
 
 from eft.domain.errors import EftError, NotFound, WriterDisplaced
@@ -10,6 +11,7 @@ from eft.http_resumable import problems
 from eft.http_resumable import tus_headers as tus
 from eft.http_resumable.callers import Callers
 from eft.http_resumable.content import content_response
+from eft.http_resumable.digest_fields import SHA512_BYTES, add_sha512, wants_sha512
 from eft.http_resumable.draft import COLLECTION_METHODS, UPLOAD_METHODS, Draft, speaks_draft
 from eft.http_resumable.draft_problems import draft_problem
 from eft.http_resumable.gate import check_body_is_plain
@@ -51,6 +53,8 @@ class Files:
                 call, upload_id = await self._admit(request, method, in_draft)
                 in_draft = in_draft or await self._was_begun_in_draft(call, method, upload_id)
                 response = await self._answer(call, method, upload_id, in_draft)
+                if wants_sha512(request.headers) and response.status < 300:
+                    await self._tell_sha512(call, upload_id, response)
         except (EftError, Refusal) as refused:
             response = draft_problem(refused, request.headers) if in_draft else problems.answer(refused)
             # Whoever was displaced may be half of a connection: nothing that still comes over it is worth waiting for.
@@ -94,6 +98,15 @@ class Files:
         for name, value in self._draft.options():
             headers.add(name, value)
         return Response(200, headers)
+
+    async def _tell_sha512(self, call: Call, upload_id: str, response: Response) -> None:
+        """Where the file is finished, and small enough to be read for it."""
+        upload_id = upload_id or (response.headers.get("Location") or "").rpartition("/")[2]
+        with suppress(EftError):
+            attachment = await self._transfers.shared(upload_id, case_id=call.case_id)
+            if attachment.size <= SHA512_BYTES:
+                pieces = [piece async for piece in self._transfers.read(attachment, 0, attachment.size)]
+                add_sha512(response.headers, b"".join(pieces))
 
     async def _get(self, call: Call, upload_id: str, in_draft: bool) -> Response:
         upload = await self._transfers.upload(upload_id, case_id=call.case_id)

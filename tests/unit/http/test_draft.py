@@ -292,6 +292,27 @@ def test_a_digest_that_is_unwanted_is_not_told(site: TusSite, wanted: str, is_to
     assert ("Repr-Digest" in told.headers) is is_told
 
 
+def test_sha_512_is_told_of_a_small_finished_file_to_who_asks(site: TusSite) -> None:
+    small, large = b"abc", bytes(4 * MIB + 1)
+    sha512 = f"sha-512=:{encoded(hashlib.sha512(small).digest())}:"
+    both = f"{digest(small)}, {sha512}"
+    path = create(site, 9, small, complete=True, Want_Repr_Digest="sha-512=9").headers["Location"]
+    for wish, said in (
+        ("sha-512=9, sha-256=1", both),
+        ("sha-512=1,sha-256=0", sha512),
+        ("sha-512=0", digest(small)),
+        ("", digest(small)),
+    ):
+        for method in ("HEAD", "GET"):
+            assert ask(site, 9, method, path, Want_Repr_Digest=wish).headers["Repr-Digest"] == said
+            assert site.ask(method, path, {"Want-Repr-Digest": wish}).headers["Repr-Digest"] == said
+    unfinished = create(site, 9, small, complete=False, Want_Repr_Digest="sha-512=9").headers["Location"]
+    assert "Repr-Digest" not in ask(site, 9, "HEAD", unfinished, Want_Repr_Digest="sha-512=9").headers
+    assert patch(site, 9, unfinished, 3, b"", complete=True, Want_Repr_Digest="sha-512=9").headers["Repr-Digest"] == both
+    told = create(site, 9, large, complete=True, Want_Repr_Digest="sha-512=9")
+    assert told.headers["Repr-Digest"] == digest(large)
+
+
 def test_a_cancelled_upload_is_gone(site: TusSite) -> None:
     path = create(site, 9, b"abc", complete=False).headers["Location"]
     assert ask(site, 9, "DELETE", path).status == 204
