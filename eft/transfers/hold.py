@@ -17,19 +17,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-import logging
+from functools import partial
 
 from eft.db.engine import Connection
 from eft.domain.case import Case
 from eft.domain.digests import PartCheck, RunningDigest
-from eft.domain.errors import ChecksumMismatch, EftError, LengthExceeded, StorageFailed, StorageFull, WriterDisplaced
+from eft.domain.errors import ChecksumMismatch, EftError, LengthExceeded, StorageFailed, WriterDisplaced
 from eft.domain.upload import SegmentFacts, Upload
-from eft.storage.ports import SegmentId, SegmentWriter
+from eft.storage.ports import SegmentId
 from eft.transfers.hold_rows import add_segment, check_fence, record_end
-from eft.transfers.intent import BATCH, FULL, Allowance, Intent, first_batch, join_small
+from eft.transfers.intent import BATCH, FULL, Allowance, Intent, first_batch
+from eft.transfers.open_segment import OpenSegment, log_failure
 from eft.transfers.resources import Resources
-
-log = logging.getLogger(__name__)
 
 
 class Hold:
@@ -63,7 +62,7 @@ class Hold:
         self.digest = digest
         self._durable_digest = digest.copy() if digest is not None else None
         self.segment: SegmentFacts | None = None
-        self._writer: SegmentWriter | None = None
+        self._writer: OpenSegment | None = None
         self._pending: list[bytes | memoryview] = [inherited] if inherited else []
         self._pending_bytes = len(inherited)
         self._moving = 0
@@ -131,7 +130,8 @@ class Hold:
         self._pending.append(data)
         self._pending_bytes += len(data)
         self.offset += len(data)
-        if self._pending_bytes >= BATCH:
+        if self._pending_bytes >= (FULL if self.offset == self.upload.length else BATCH):
+            # Of a file that is all there, its end is written with the rest, when that is asked for.
             if self._drainer is None:
                 self._drainer = asyncio.get_running_loop().create_task(self._drain())
             if self._pending_bytes >= FULL:
@@ -207,9 +207,12 @@ class Hold:
             await asyncio.wait({self._drainer})
         async with self._lane:
             writer, self._writer = self._writer, None
-            if writer is not None:
+            has_ended = self.segment is None and (not self.is_stored or self.upload.holder is None)
+            if writer is not None and has_ended:
+                writer.close()  # nothing is left to write: not worth a thread
+            elif writer is not None:
                 await self._r.run(writer.close)
-            if self.segment is not None or (self.is_stored and self.upload.holder is not None):
+            if not has_ended:
                 await self._record_end()
             self.mark_ended()
 
@@ -225,7 +228,7 @@ class Hold:
         """The upload is known to the database, with or without a byte of it. Raises CaseClosed, CasePurging."""
         async with self._lane:
             if not self.is_stored:
-                await self._open_segment()
+                await self._r.run((await self._open_segment()).make)
 
     # In the lane.
 
@@ -233,7 +236,11 @@ class Hold:
         if self.failure is not None:
             raise self.failure
         with self._failing():
-            await self._flush()
+            if self._check is None:
+                await self._flush_and_make_durable(fenced=fenced)
+                return
+            while self._pending:
+                await self._store_batch()
             await self._verify_part()
             await self._make_durable(fenced=fenced)
 
@@ -267,18 +274,34 @@ class Hold:
             with suppress(EftError), self._failing():
                 async with self._lane:
                     if self._check is None and self.failure is None:
-                        await self._flush()
-                        await self._make_durable()
+                        await self._flush_and_make_durable()
         finally:
             self._drainer = None
             if self._pending_bytes >= BATCH and self.failure is None:
                 self._drainer = asyncio.get_running_loop().create_task(self._drain())
 
-    async def _flush(self) -> None:
-        while self._pending:
+    async def _flush_and_make_durable(self, *, fenced: bool = True) -> None:
+        """The last batch and the commit in one go: a thread is asked once."""
+        if self._pending and self._writer is None:
+            await self._open_segment()
+        while self._pending_bytes > 2 * BATCH:
             await self._store_batch()
+        parts = await self._next_batch() if self._pending else []
+        try:
+            await self._make_durable(parts, fenced=fenced)
+        finally:
+            self._moving = 0
 
     async def _store_batch(self) -> None:
+        parts = await self._next_batch()
+        assert self._writer is not None
+        try:
+            await self._r.run(self._writer.store, parts, self.digest, self._check, self._inherited)
+        finally:
+            self._moving = 0
+
+    async def _next_batch(self) -> list[bytes | memoryview]:
+        """What is stored next, which counts as moving from now on; there is a segment for it."""
         if self.failure is not None:
             raise self.failure
         if self._writer is None:
@@ -289,19 +312,7 @@ class Hold:
         self._moving = taken
         if self._pending_bytes < FULL:
             self._room.set()
-        try:
-            await self._r.run(self._store, parts)
-        finally:
-            self._moving = 0
-
-    def _store(self, parts: list[bytes | memoryview]) -> None:
-        assert self._writer is not None
-        for part in parts if self._check is not None else join_small(parts):
-            if self.digest is not None:
-                self.digest.update(part)
-            if self._check is not None and part is not self._inherited:
-                self._check.update(part)
-        self._writer.append(parts)
+        return parts
 
     async def _verify_part(self) -> None:
         check, self._check = self._check, None
@@ -323,13 +334,11 @@ class Hold:
         self._pending_bytes = sum(map(len, self._pending))
         self.offset = max(self.durable, len(self._inherited))
 
-    async def _make_durable(self, *, fenced: bool = True) -> None:
-        writer = self._writer
-        if writer is not None and writer.position > self.durable:
-            digest = self.digest.export() if self.digest is not None else None
+    async def _make_durable(self, parts: list[bytes | memoryview] | None = None, *, fenced: bool = True) -> None:
+        if self._writer is not None and (parts or self._writer.position > self.durable):
             began = self._r.clock.monotonic()
             try:
-                reached = await self._r.run(writer.commit, digest)
+                reached = await self._r.run(self._writer.commit, parts or [], self.digest)
             except StorageFailed:
                 # After a failed fsync the segment's later commits must never count, whatever the page cache says.
                 await self._record_end()
@@ -348,7 +357,7 @@ class Hold:
             await check_fence(self._r, self.upload)
         self._committed_at = self._r.clock.monotonic()
 
-    async def _open_segment(self) -> None:
+    async def _open_segment(self) -> OpenSegment:
         """A new segment from the durable offset on: first its row, then its file, so that no file is without a row."""
 
         def work(conn: Connection) -> tuple[Case, Upload, SegmentFacts, bytes]:
@@ -358,8 +367,9 @@ class Hold:
         # What else was told of the upload meanwhile stands.
         self.upload = replace(self.upload, state=stored.state, epoch=stored.epoch, holder=stored.holder)
         segment_id = SegmentId(self.case.uid, facts.file_upload_id, facts.file_epoch)
-        self._writer = await self._r.run(self._r.segments.create, segment_id, key, facts.start)
+        self._writer = OpenSegment(partial(self._r.segments.create, segment_id, key, facts.start), facts.start)
         self.segment = facts
+        return self._writer
 
     async def _record_end(self) -> None:
         await self._r.database.write(
@@ -381,11 +391,7 @@ class Hold:
     def _fail(self, error: EftError) -> None:
         if not isinstance(error, ChecksumMismatch):
             self.failure = error
-        facts = {"upload_id": self.upload.id, "offset": self.durable}
-        if isinstance(error, StorageFull):
-            log.error("storage.full", extra=facts)
-        elif isinstance(error, StorageFailed):
-            log.error("segment.failed", extra=facts, exc_info=error)
+        log_failure(error, self.upload.id, self.durable)
         self._room.set()
 
     def _stop_timer(self) -> None:

@@ -16,31 +16,6 @@ FULL = 2 * BATCH
 """Bytes waiting in memory from which a sender should pause. One more batch may be under way."""
 
 
-_SMALL, _JOINED = 16 * 1024, 64 * 1024
-
-
-def join_small(parts: list[bytes | memoryview]) -> list[bytes | memoryview]:
-    """The same list, in which neighbours below 16 KiB have become pieces of about 64 KiB, each part let go of as it is copied: a
-    call of the digest and one of the seal cost as much as a few KiB."""
-    joined: list[bytes | memoryview] = []
-    small: list[bytes | memoryview] = []
-    size = 0
-    parts.reverse()
-    while parts:
-        part = parts.pop()
-        if len(part) < _SMALL:
-            small.append(part)
-            size += len(part)
-        if small and (size >= _JOINED or not parts or len(part) >= _SMALL):
-            joined.append(small[0] if len(small) == 1 else b"".join(small))
-            small.clear()
-            size = 0
-        if len(part) >= _SMALL:
-            joined.append(part)
-    parts.extend(joined)
-    return parts
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A file to come. `length` in bytes where it is known, `sha256` in hex where the sender declared it, `metadata` the
