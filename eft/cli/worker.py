@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Callable
+import gc
 import logging
 import os
 from pathlib import Path
@@ -68,12 +69,21 @@ def run(make: Callable[[], Service], reports: ReportWriter) -> int:
     return 0
 
 
+def leave_the_program_out_of_collections() -> None:
+    """What was loaded until now stays: looking through it for garbage again and again cost a twentieth of the CPU of a busy
+    gateway. Young objects are looked at less often: most of a request's are freed by counting."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 50)
+
+
 async def _serve(make: Callable[[], Service], reports: ReportWriter) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     service = make()
     await service.start()
+    leave_the_program_out_of_collections()
     reports.ready()
     while not stopping.is_set():
         reports.beat()
