@@ -114,11 +114,11 @@ class Receiving:
         try:
             if offset != reception.offset:
                 raise OffsetMismatch(reception.offset)
+            _check_fits(call.request, offset, part.length if reception.length is None else reception.length)
             if part.length is not None:
                 await self._transfers.set_length(upload_id, part.length, case_id=call.case_id)
             if part.sha256 is not None:
                 await self._transfers.declare_sha256(upload_id, part.sha256, case_id=call.case_id)
-            _check_fits(call.request, offset, reception.length)
             await self._receive(call.request, reception, check, part)
             try:
                 return await self._end_part(reception, part)

@@ -227,6 +227,12 @@ def _(site: TusSite) -> None:
     assert (head.headers["Upload-Defer-Length"], head.headers["Upload-Length"]) == (None, "5")
     assert site.patch(path, 3, b"d", Upload_Length="6").status == 400
     assert site.patch(path, 3, b"d", Upload_Length="5").offset == 4
+    path = site.create(None)
+    assert site.patch(path, 0, b"abc", Upload_Length="2").status == 413
+    assert (site.ask("HEAD", path).headers["Upload-Defer-Length"], site.patch(path, 0, b"abc", Upload_Length="3").offset) == (
+        "1",
+        3,
+    )
 
 
 @rule("an empty file is finished when it is created")
