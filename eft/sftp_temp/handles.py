@@ -123,13 +123,15 @@ class WritableFile:
         if self.error is not None:
             raise self.error
 
-    def quarantine(self, ordinary_s: float, suspicious_s: float) -> float | None:
+    def quarantine(self, ordinary_s: float, suspicious_s: float, *, sets_time: bool = False) -> float | None:
         """Seconds to settle after CLOSE; None: until it is renamed.
 
         An OpenSSH `put` that is interrupted drains what it has under way and sends a normal CLOSE; so do curl at its time limit,
         a `cp` over sshfs that is killed, and programs whose libraries close what is open. What they leave is a whole number of
         full-sized writes, or of buffers: then nobody can tell yet whether the file is complete. Where there was one write only,
         its size is compared with what OpenSSH is known to use, or every file of one write would have to wait.
+
+        `sets_time`: the client sets the time of each file that it has sent whole, and lftp does; one that has none was cut.
         """
         if is_temporary_name(self.path):
             return None
@@ -139,7 +141,7 @@ class WritableFile:
             suspicious = self._total % LIBSSH2_WRITE == 0 or self._total % LIBSSH2_BUFFER == 0
         else:
             suspicious = self._largest >= FULL_SIZED and self._total % self._largest == 0
-        return suspicious_s if suspicious else ordinary_s
+        return suspicious_s if suspicious or (sets_time and self.modified_at is None) else ordinary_s
 
     async def let_go(self) -> None:
         """Ends the writing without settling. What was received in order is kept. Repeatable, never raises."""

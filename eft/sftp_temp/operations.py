@@ -43,6 +43,7 @@ class Operations:
         self._allowance = Allowance(2 * settings.reorder_bytes)
         self._ahead = ReadAhead()
         self._downloads = Downloads(actor)
+        self.peer_is_lftp = False
         self.crowded: WritableFile | None = None
         """The file whose reception was full after the last WRITE: wait for it before the next request."""
 
@@ -210,7 +211,8 @@ class Operations:
             return replies.ok(request.id)
         try:
             handle.check_whole()
-            await handle.reception.settle(handle.quarantine(self._settings.settle_s, self._settings.settle_suspicious_s))
+            rest_s = handle.quarantine(self._settings.settle_s, self._settings.settle_suspicious_s, sets_time=self.peer_is_lftp)
+            await handle.reception.settle(rest_s)
         except BaseException:
             await handle.let_go()
             raise

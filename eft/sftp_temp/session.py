@@ -20,7 +20,7 @@ import asyncssh
 from eft.domain.errors import EftError
 from eft.sftp_temp import codec, replies, requests
 from eft.sftp_temp.digests import Command, OldCopy, Printed, carry_out, command_of
-from eft.sftp_temp.errors import UNEXPECTED, refusal
+from eft.sftp_temp.errors import UNEXPECTED, refusal, translate
 from eft.sftp_temp.handles import WritableFile
 from eft.sftp_temp.operations import Operations
 from eft.sftp_temp.packet_layer import PIECES, attach_channel
@@ -32,6 +32,9 @@ READ_PAUSE, READ_RESUME = 128 * 1024, 64 * 1024
 again."""
 UNANSWERED_BYTES = 2 * 1024 * 1024
 """Bytes of requests that may wait on a client that does not take its replies."""
+SHOW_STANDARD_ERROR = ("OpenSSH", "PuTTY")
+EXPLAINED = 20
+"""Different sentences that a session is told on standard error."""
 FLUSH_BYTES = 64 * 1024
 SEND_HIGH, SEND_LOW = 512 * 1024, 128 * 1024
 
@@ -82,6 +85,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._to_look_at = False
         self._command: Command | OldCopy | None = None
         self._greeted = False
+        self._software = ""
+        self._explained: set[str] = set()
         self._working = False
         self._pumping = False
         self._current: bytes | None = None
@@ -99,6 +104,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._channel = chan
         self._later = attach_channel(chan, self._pieces)
         chan.set_write_buffer_limits(SEND_HIGH, SEND_LOW)
+        self._software = str(chan.get_extra_info("client_version", ""))
 
     def subsystem_requested(self, subsystem: str) -> bool:
         return subsystem == "sftp"
@@ -206,7 +212,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         try:
             return await waiting
         except EftError as error:
-            return b"" if identifier is None else refusal(identifier, error)
+            return b"" if identifier is None else self._refusal(identifier, error)
         except Exception:
             log.exception("sftp.request_failed")
             return b"" if identifier is None else replies.status(identifier, replies.FAILURE, UNEXPECTED)
@@ -241,16 +247,34 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             if not isinstance(request, requests.Init):
                 raise codec.Garbage("a request before INIT")
             self._greeted = True
+            # Nobody else proposes it through OpenSSH's ssh.
+            self._operations.peer_is_lftp = "OpenSSH" in self._software and request.version >= 6
             return replies.version()
         if isinstance(request, requests.Init):
             raise codec.Garbage("a second INIT")
         try:
             return self._operations.answer(request)
         except EftError as error:
-            return refusal(request.id, error)
+            return self._refusal(request.id, error)
         except Exception:
             log.exception("sftp.request_failed")
             return replies.status(request.id, replies.FAILURE, UNEXPECTED)
+
+    def _refusal(self, identifier: bytes, error: EftError) -> bytes:
+        """The STATUS for it. OpenSSH's and PuTTY's programs show words of their own for its code and nothing of its sentence, but
+        they do show what comes on standard error: a reason that is final is told there too, once."""
+        code, sentence = translate(error)
+        told = self._explained
+        if (
+            any(name in self._software for name in SHOW_STANDARD_ERROR)
+            and code == replies.PERMISSION_DENIED
+            and sentence not in told
+            and len(told) < EXPLAINED
+        ):
+            told.add(sentence)
+            if self._channel is not None and not self._stopped:
+                self._channel.write(sentence.encode() + b"\n", asyncssh.EXTENDED_DATA_STDERR)
+        return replies.status(identifier, code, sentence)
 
     async def _make_room(self, file: WritableFile) -> bytes:
         """Waits until the file takes bytes again. What goes wrong meanwhile is told to its next WRITE or CLOSE."""

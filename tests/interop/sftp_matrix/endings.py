@@ -307,7 +307,16 @@ def _asyncssh_is_cancelled(trial: Trial) -> None:
     trial.client.do(work)
 
 
+def _lftp_kills_its_job(trial: Trial) -> None:
+    """`kill`, also with `net:limit-rate`"""
+    assert isinstance(trial.client, Lftp)
+    put = f'put "{trial.source}" -o "{trial.remote}" &'
+    # What it sends in a second passes at once; after that its WRITEs are of any length.
+    trial.client.tell("set net:limit-rate 0:500000", put, "sleep 6", "kill all", "sleep 1")
+
+
 GIVE_UP: dict[type[Client], tuple[Callable[[Trial], None], bool]] = {
+    Lftp: (_lftp_kills_its_job, False),
     Curl: (_curl_gives_up, True),
     Paramiko: (_paramiko_fails, False),
     AsyncSsh: (_asyncssh_is_cancelled, False),

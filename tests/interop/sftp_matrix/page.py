@@ -39,7 +39,7 @@ begun there (`NAME.part`). Only a CLOSE of the client's own makes a file of it.
 
 - **kept** – the upload waits for the rest, 14 days after its last byte at most.
 - **rests** – the client sent a CLOSE as if the file were whole. The gateway sees that it may have been cut, as it ends with a
-  full-sized write or buffer, and lets it rest for ten minutes (`uploads.settle_suspicious_s`) instead of five seconds: time to
+  full-sized write or buffer (or, from lftp, without a time), and lets it rest for ten minutes (`uploads.settle_suspicious_s`) instead of five seconds: time to
   go on with it. A file that really ends there is shown ten minutes later. A resume after that makes a new version.
 
 The lines are cut at any byte, those of the last request too: the file is whole, or kept. "Silence": no answer to three questions
@@ -48,6 +48,14 @@ alone; with sshfs, to `cp`. A dash: no program of its own here.
 """
 ASIDE = """`scp -O` and `pscp -scp` speak a protocol that needs a shell. They are refused with a line that says so: leave out
 `-O`, or, where `scp` is older than OpenSSH 9.0, add `-s`, or use `sftp`.
+"""
+ERRORS = """## What is said when something is refused
+
+Case closed, account expired, disk full, case full, name not allowed: each is refused for good (`PERMISSION_DENIED`, which no
+client tries again for ever), at OPEN, WRITE or CLOSE, with a sentence that says why and what to do
+(tests/interop/test_sftp_errors.py).
+lftp and WinSCP show it. OpenSSH's and PuTTY's programs show words of their own for the code, so they are told it on standard
+error too, which they show. curl shows a number, and does not look at how a CLOSE was answered.
 """
 
 
@@ -70,7 +78,7 @@ def page() -> str:
                 row.append("; ".join(dict.fromkeys(cell(client, each) for each in capability.operations)))
         lines.append("| " + " | ".join(row) + " |")
     lines += ["", "Not offered:", "", *missing, "", ASIDE, ENDED]
-    return "\n".join([*lines, *_endings(), ""])
+    return "\n".join([*lines, *_endings(), "", ERRORS])
 
 
 def _endings() -> list[str]:

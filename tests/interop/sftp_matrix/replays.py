@@ -98,10 +98,14 @@ class Packets:
         for at in range(0, len(data), piece):
             under_way.append(self.ask(wire.write, handle, start + at, data[at : at + piece]))
             if len(under_way) >= UNDER_WAY:
-                assert (await under_way.pop(0)).code == OK
+                self._is_ok(await under_way.pop(0))
                 await self.process.stdin.drain()
         for each in under_way:
-            assert (await each).code == OK
+            self._is_ok(await each)
+
+    @staticmethod
+    def _is_ok(reply: wire.Reply) -> None:
+        assert reply.code == OK, reply.message
 
     async def read(self, handle: bytes, start: int, size: int) -> bytes:
         found, position = [], start

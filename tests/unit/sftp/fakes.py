@@ -319,6 +319,8 @@ class FakeChannel:
 
     def __init__(self) -> None:
         self.written = bytearray()
+        self.explained = bytearray()
+        self.client_version = ""
         self.writes = 0
         self.reading = True
         self.pauses = 0
@@ -329,7 +331,13 @@ class FakeChannel:
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
+    def get_extra_info(self, name: str, default: str) -> str:
+        return self.client_version if name == "client_version" else default
+
     def write(self, data: bytes, datatype: int | None = None) -> None:
+        if datatype is not None:
+            self.explained += data
+            return
         self.writes += 1
         self.written += data
 

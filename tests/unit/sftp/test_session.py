@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from eft.domain.actor import Actor
-from eft.domain.errors import CaseClosed, SignInRefused, StorageFailed, StorageFull, WriterDisplaced
+from eft.domain.errors import CaseClosed, ReadOnly, SignInRefused, StorageFailed, StorageFull, WriterDisplaced
 from eft.sftp_temp import replies
 from eft.sftp_temp import session as session_module
 from eft.sftp_temp.operations import Operations
@@ -200,6 +200,40 @@ async def test_a_cut_put_is_told_by_its_size(client: Client) -> None:
         await client.ask(wire.write(2, handle, n * 261120, bytes(261120)))
     await client.ask(wire.close(3, handle))
     assert client.reception.settled == 600.0
+
+
+@pytest.mark.parametrize(
+    ("version", "software", "seconds"), [(6, "OpenSSH_9.2p1", 600.0), (6, "WinSCP", 5.0), (3, "OpenSSH_9.2p1", 5.0)]
+)
+async def test_what_lftp_closes_without_having_set_its_time_was_cut(version: int, software: str, seconds: float) -> None:
+    client = Client()
+    client.channel.client_version = software
+    client.session.connection_made(client.channel)
+    client.send(struct.pack(">IBI", 5, 1, version))
+    assert (await client.replies())[0].kind == 2
+    await client.put("cut", b"some")
+    assert client.reception.settled == seconds
+    handle = await client.open("whole", PUT)
+    await client.ask(wire.write(2, handle, 0, b"some"))
+    assert (await client.ask(wire.packet(10, 3, wire.string(handle), wire.attributes(times=(5, 5))))).code == 0
+    await client.ask(wire.close(4, handle))
+    assert client.reception.settled == 5.0
+
+
+async def test_openssh_is_told_a_final_refusal_on_standard_error_once(client: Client) -> None:
+    client.channel.client_version = "OpenSSH_9.2p1"
+    client.session.connection_made(client.channel)
+    for number in range(3):
+        refused = await client.ask(wire.packet(14, number, wire.string("from-support/a"), wire.NO_ATTRIBUTES))
+        assert refused.code == replies.PERMISSION_DENIED
+        assert (await client.ask(wire.packet(17, number, wire.string("missing")))).code == replies.NO_SUCH_FILE
+    assert client.channel.explained.decode() == f"{ReadOnly.detail} {ReadOnly.remedy}\n"
+
+
+async def test_others_read_the_sentence_in_the_status(client: Client) -> None:
+    refused = await client.ask(wire.packet(14, 1, wire.string("from-support/a"), wire.NO_ATTRIBUTES))
+    assert ReadOnly.detail in refused.message
+    assert not client.channel.explained
 
 
 async def test_a_file_with_a_temporary_name_waits_for_its_rename(client: Client) -> None:
