@@ -86,6 +86,8 @@ async def read(site: Site, attachment: Attachment) -> bytes:
 
 async def exact_as_far_as_it_goes(site: Site, upload: Upload, customer: Customer) -> None:
     """What is shown of an unfinished upload is the beginning of one of the files of that name."""
+    if upload.parts and upload.state is UploadState.RECEIVING:
+        return  # a final upload that waits is listed with what its parts have, and has nothing itself
     content = await site.transfers.content(upload)
     try:
         stored = await content.read(0, content.size)
