@@ -23,7 +23,7 @@ OVERHEAD = 400_000
 """Bytes. What a session costs besides the file's own: key exchange, listings, requests, and what is under way at its end."""
 LONG_AGO = 1_600_000_000
 SMALL_FILES = 300
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class World:
@@ -51,13 +51,16 @@ class World:
         """Waits until each remote path holds what the local file holds, published. All attachments of the case, newest first."""
         wanted = {remote[1:]: hashlib.sha256(local.read_bytes()).hexdigest() for remote, local in paths}
         deadline = time.monotonic() + PATIENCE_S
+        wait_s = 0.05
         while True:
             found = self.gateway.attachments(self.case)
             newest = {item["name"]: item["sha256"] for item in reversed(found)}
             if wanted.items() <= newest.items():
                 return found
             assert time.monotonic() < deadline, (wanted, newest, self.unfinished())
-            time.sleep(0.05)
+            # Asking costs the gateway and this process more than many a cell does.
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, 0.4)
 
     def unfinished(self) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self.gateway.call("GET", f"cases/{self.case}/uploads")["items"]

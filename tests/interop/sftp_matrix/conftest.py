@@ -1,4 +1,4 @@
-"""One gateway for all clients of a file of tests, which settles soon."""
+"""One gateway for all clients that one process tries, which settles soon: to make one costs as much as a row of the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.gateway import Gateway
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     made = Gateway(tmp_path_factory.mktemp("sftp") / "eft", settings="[uploads]\nsettle_s = 0.3\nsettle_suspicious_s = 0.5\n")
     made.start()

@@ -39,8 +39,9 @@ begun there (`NAME.part`). Only a CLOSE of the client's own makes a file of it.
 
 - **kept** – the upload waits for the rest, 14 days after its last byte at most.
 - **rests** – the client sent a CLOSE as if the file were whole. The gateway sees that it may have been cut, as it ends with a
-  full-sized write or buffer (or, from lftp, without a time), and lets it rest for ten minutes (`uploads.settle_suspicious_s`) instead of five seconds: time to
-  go on with it. A file that really ends there is shown ten minutes later. A resume after that makes a new version.
+  full-sized write or buffer (or, from lftp, without a time), and lets it rest for ten minutes (`uploads.settle_suspicious_s`)
+  instead of five seconds: time to go on with it. A file that really ends there is shown ten minutes later. A resume after that
+  makes a new version, and the part is superseded.
 
 The lines are cut at any byte, those of the last request too: the file is whole, or kept. "Silence": no answer to three questions
 of the gateway, one each 30 s (`sftp.keepalive_s`). Ctrl-C and SIGTERM go to the program and its `ssh`, SIGKILL to the program
