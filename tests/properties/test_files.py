@@ -15,7 +15,6 @@ from tests.properties.machine import FilesMachine
 from tests.stories.conftest import gateways
 from tests.unit.http.tus_site import tus_site
 
-
 pytestmark = pytest.mark.timeout(600)  # for a loaded machine
 
 
