@@ -370,11 +370,11 @@ class FilesMachine(Customer, RuleBasedStateMachine):
                 told = self.check_head(file, TUS)
                 if "upload-expires" in told.headers:
                     expiry[file.number] = parsedate_to_datetime(told.headers["upload-expires"])
+        ready = [file for file in self.files.all if file.state is State.WAITING and all(part.is_whole for part in file.parts)]
         self.door.pass_time(days, [file.id for file in self.files.all])
         for file in self.files.all:
             if file.number in expiry and expiry[file.number] <= self.door.now():
-                whole = file.state is State.WAITING and all(part.is_whole for part in file.parts)
-                file.state = State.EITHER if whole else State.GONE
+                file.state = State.EITHER if file in ready else State.GONE
                 self.files.lose(file)
 
     def teardown(self) -> None:
