@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select, update
 
 from eft.db import cursors
+from eft.db.paths import Below
 from eft.db.rows import record
 from eft.db.statements import Inserting, Records, Statement
 from eft.db.tables import attachments, cases
@@ -57,6 +58,11 @@ def visible(conn: Connection, case_id: str) -> list[Attachment]:
     """What the client's directory shows: of each name the newest, where it is available and not hidden. Sorted by name."""
     query = select(attachments).where(attachments.c.case_id == case_id, _shown())
     return sorted((record(Attachment, row) for row in conn.execute(query)), key=lambda attachment: attachment.name)
+
+
+def is_any_below(conn: Connection, case_id: str, path: str, *, from_support: bool) -> bool:
+    """Whether `visible` has a name below `path`."""
+    return bool(_BELOW[from_support].rows(conn, case_id, path))
 
 
 def rename(conn: Connection, attachment_id: str, name: str) -> int:
@@ -167,3 +173,18 @@ def _first(conn: Connection, query: Select[tuple[object, ...]]) -> Attachment | 
 def _change(conn: Connection, attachment_id: str, **columns: object) -> None:
     if conn.execute(update(attachments).where(attachments.c.id == attachment_id).values(columns)).rowcount != 1:
         raise NotFound
+
+
+_BELOW = {
+    from_support: Below(
+        select(attachments.c.id)
+        .where(
+            attachments.c.case_id == _ITS_CASE,
+            _shown(),
+            attachments.c.source == Source.SUPPORT if from_support else attachments.c.source != Source.SUPPORT,
+        )
+        .limit(1),
+        attachments.c.name,
+    )
+    for from_support in (True, False)
+}

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_, select, update
 
 from eft.db import cursors
+from eft.db.paths import Below
 from eft.db.segments import add_segment, discardable, drop_segment, end_segment, file_references, live_held, of_uploads, segments
 from eft.db.statements import Inserting, Records, Saving, Statement
 from eft.db.tables import cases, uploads
@@ -43,6 +44,7 @@ __all__ = [
     "some",
     "thaw_case",
     "unfinished",
+    "unfinished_below",
     "unfinished_page",
     "waiting_for_parts",
 ]
@@ -50,6 +52,13 @@ __all__ = [
 _BY_ID = select(uploads).where(uploads.c.id == bindparam("id"))
 _GET, _LOCK = Records(Upload, _BY_ID), Records(Upload, _BY_ID.with_for_update())
 _INSERT, _SAVE = Inserting(uploads), Saving(uploads)
+_BELOW = Below(
+    select(uploads.c.id).where(
+        uploads.c.case_id == bindparam("its_case", type_=uploads.c.case_id.type),
+        or_(*(uploads.c.state == state for state in UNFINISHED)),
+    ),
+    uploads.c.name,
+)
 _FENCE = Statement(
     select(uploads.c.epoch, uploads.c.state, cases.c.status, cases.c.purge)
     .join(cases, cases.c.id == uploads.c.case_id)
@@ -114,6 +123,12 @@ def save(conn: Connection, upload: Upload) -> None:
 def unfinished(conn: Connection, case_id: str) -> list[Upload]:
     """The case's uploads that may still become attachments, newest first."""
     return _many(conn, _newest(select(uploads).where(uploads.c.case_id == case_id, uploads.c.state.in_(UNFINISHED))))
+
+
+def unfinished_below(conn: Connection, case_id: str, path: str) -> list[Upload]:
+    """Those of them whose name is below `path`."""
+    ids = [row[0] for row in _BELOW.rows(conn, case_id, path)]
+    return [found for upload_id in ids if (found := get(conn, upload_id)) is not None]
 
 
 def unfinished_page(conn: Connection, case_id: str, cursor: str | None, limit: int) -> tuple[list[Upload], str | None]:

@@ -18,7 +18,7 @@ from eft.domain.errors import AlreadyExists, Conflict, NotEmpty, NotFound, ReadO
 from eft.domain.names import check_name
 from eft.domain.upload import Source, Upload, UploadState
 from eft.transfers.content import Content
-from eft.transfers.directory_view import FROM_SUPPORT, Entry, View, names, shown_attachment, shown_upload
+from eft.transfers.directory_view import FROM_SUPPORT, Entry, View, names_below, shown_attachment, shown_upload
 from eft.transfers.hold import Hold
 from eft.transfers.intent import Intent
 from eft.transfers.receipts_view import Receipts, ReceiptsView, is_receipt
@@ -328,9 +328,10 @@ class Directory:
         attachments.rename(conn, attachment.id, new)
 
     async def _names_below(self, case_id: str, path: str) -> Sequence[str]:
-        stored = await self._r.database.read(lambda conn: tuple(names(conn, case_id, False)))
+        stored = await self._r.database.read(lambda conn: tuple(names_below(conn, case_id, path)))
         waiting = (shown_path(hold.upload) for hold in self._transfers.holders.pending(case_id))
-        return tuple(dict.fromkeys(name for name in (*stored, *waiting) if name.startswith(path + "/")))
+        below = (name for name in waiting if name.startswith(path + "/"))
+        return tuple(dict.fromkeys((*stored, *below)))
 
     async def _exists(self, case_id: str, path: str) -> bool:
         try:

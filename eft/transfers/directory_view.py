@@ -85,11 +85,8 @@ class View:
             refused = None if support else refused_upload(conn, case_id, name)
             if refused is not None:
                 return refused
-            made = None if support else directories.of_case(conn, case_id)
-            if made is not None and name in made:
-                return made[name]
-            below = [*(names(conn, case_id, support)), *(made or ())]
-            return next((_LONG_AGO for other in below if other.startswith(name + "/")), None)
+            made_at = None if support else directories.made_at(conn, case_id, name)
+            return made_at or (_LONG_AGO if _is_any_below(conn, case_id, name, support) else None)
 
         found = await self._r.database.read(work)
         if isinstance(found, Upload) and found.state is UploadState.REFUSED:
@@ -258,7 +255,20 @@ def _receipt_entry(path: str, size: int, attachment: Attachment) -> Entry:
     )
 
 
-def names(conn: Connection, case_id: str, support: bool) -> Iterator[str]:
-    yield from (found.name for found in attachments.visible(conn, case_id) if (found.source is Source.SUPPORT) == support)
-    if not support:
-        yield from (shown_path(found) for found in uploads.unfinished(conn, case_id) if _is_shown(found))
+def names_below(conn: Connection, case_id: str, path: str) -> Iterator[str]:
+    """The paths of all that the client's directory shows below `path`."""
+    yield from (
+        found.name
+        for found in attachments.visible(conn, case_id)
+        if found.source is not Source.SUPPORT and found.name.startswith(path + "/")
+    )
+    yield from (shown_path(found) for found in uploads.unfinished_below(conn, case_id, path) if _is_shown(found))
+
+
+def _is_any_below(conn: Connection, case_id: str, path: str, support: bool) -> bool:
+    if attachments.is_any_below(conn, case_id, path, from_support=support):
+        return True
+    if support:
+        return False
+    mine = uploads.unfinished_below(conn, case_id, path)
+    return any(map(_is_shown, mine)) or directories.is_any_below(conn, case_id, path)

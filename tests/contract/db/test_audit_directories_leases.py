@@ -59,9 +59,9 @@ def test_a_directory_is_made_once_and_removed_once(conn: Connection) -> None:
     directories.make(conn, "C-1", "b", NOW + SECOND, "sftp:x")
     with pytest.raises(AlreadyExists):
         directories.make(conn, "C-1", "b", NOW, "sftp:x")
-    assert directories.exists(conn, "C-1", "b")
-    assert not directories.exists(conn, "C-2", "b")
-    assert not directories.exists(conn, "C-1", "B")
+    assert directories.made_at(conn, "C-1", "b") is not None
+    assert directories.made_at(conn, "C-2", "b") is None
+    assert directories.made_at(conn, "C-1", "B") is None
     assert list(directories.of_case(conn, "C-1").items()) == [("b", NOW + SECOND), ("b/c", NOW)]
     directories.remove(conn, "C-1", "b")
     with pytest.raises(NotFound):
@@ -86,3 +86,12 @@ def test_a_lease_that_was_given_up_can_be_had_at_once(conn: Connection) -> None:
     leases.release(conn, "jobs", "a")
     leases.release(conn, "jobs", "a")
     assert leases.acquire(conn, "jobs", "b", NOW, 10)
+
+
+def test_a_directory_has_what_stands_below_it_and_not_beside_it(conn: Connection) -> None:
+    cases.insert(conn, a_case(1))
+    cases.insert(conn, a_case(2))
+    for path in ("a/b", "a!", "a0", "A/x", "ä/y"):
+        directories.make(conn, "C-1", path, NOW, "sftp:x")
+    assert [path for path in ("a", "A", "ä", "a0", "a/b", "x") if directories.is_any_below(conn, "C-1", path)] == ["a", "A", "ä"]
+    assert not directories.is_any_below(conn, "C-2", "a")
