@@ -51,7 +51,7 @@ def of_case(conn: Connection, case_id: str) -> list[Attachment]:
 def newest_by_name(conn: Connection, case_id: str, name: str, *, from_support: bool | None = None) -> Attachment | None:
     """The latest version of that name, hidden or gone as it may be. `from_support` looks only among what support sent (True)
     or what the client sent (False): the two stand in different directories."""
-    return _first(conn, _newest_version(select(attachments).where(_named(case_id, name, from_support))))
+    return _NEWEST_BY_NAME[from_support].one(conn, {"its_case": case_id, "its_name": name})
 
 
 def visible(conn: Connection, case_id: str) -> list[Attachment]:
@@ -111,8 +111,7 @@ def dispute(conn: Connection, attachment_id: str, sha256: str) -> None:
 
 def digests_of_name(conn: Connection, case_id: str, name: str) -> set[str]:
     """Of all versions of that name that the client sent, in whatever state."""
-    query = select(attachments.c.sha256).where(_named(case_id, name, False))
-    return set(conn.execute(query).scalars())
+    return {row[0] for row in _DIGESTS.rows(conn, {"its_case": case_id, "its_name": name})}
 
 
 def set_state(conn: Connection, attachment_id: str, state: AttachmentState, at: datetime) -> None:
@@ -175,6 +174,13 @@ def _change(conn: Connection, attachment_id: str, **columns: object) -> None:
         raise NotFound
 
 
+_NEWEST_BY_NAME = {
+    from_support: Records(
+        Attachment, _newest_version(select(attachments).where(_named(_ITS_CASE, _ITS_NAME, from_support))).limit(1)
+    )
+    for from_support in (None, True, False)
+}
+_DIGESTS = Statement(select(attachments.c.sha256).where(_named(_ITS_CASE, _ITS_NAME, False)))
 _BELOW = {
     from_support: Below(
         select(attachments.c.id)

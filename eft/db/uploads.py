@@ -52,13 +52,6 @@ __all__ = [
 _BY_ID = select(uploads).where(uploads.c.id == bindparam("id"))
 _GET, _LOCK = Records(Upload, _BY_ID), Records(Upload, _BY_ID.with_for_update())
 _INSERT, _SAVE = Inserting(uploads), Saving(uploads)
-_BELOW = Below(
-    select(uploads.c.id).where(
-        uploads.c.case_id == bindparam("its_case", type_=uploads.c.case_id.type),
-        or_(*(uploads.c.state == state for state in UNFINISHED)),
-    ),
-    uploads.c.name,
-)
 _FENCE = Statement(
     select(uploads.c.epoch, uploads.c.state, cases.c.status, cases.c.purge)
     .join(cases, cases.c.id == uploads.c.case_id)
@@ -149,14 +142,8 @@ def of_case(conn: Connection, case_id: str) -> list[Upload]:
 
 def by_name(conn: Connection, case_id: str, name: str, source: Source) -> Upload | None:
     """The newest unfinished upload of that name that came that way; no part of another."""
-    query = select(uploads).where(
-        uploads.c.case_id == case_id,
-        uploads.c.name == name,
-        uploads.c.source == source,
-        _no_part(),
-        uploads.c.state.in_(UNFINISHED),
-    )
-    return _one(conn, conn.execute(_newest(query).limit(1)).one_or_none())
+    given = {"its_case": case_id, "its_name": name, "its_source": source}
+    return _with_segments(conn, _BY_NAME.fields(conn, given))
 
 
 def settling_due(conn: Connection, now: datetime, limit: int = 1000) -> list[Upload]:
@@ -238,3 +225,20 @@ def _many(conn: Connection, query: Select[Any]) -> list[Upload]:
 
 def _upload(row: Row[Any], its_segments: Iterable[SegmentFacts]) -> Upload:
     return Upload(**row._mapping, segments=tuple(its_segments))
+
+
+_ITS_CASE = bindparam("its_case", type_=uploads.c.case_id.type)
+_IS_UNFINISHED = or_(*(uploads.c.state == state for state in UNFINISHED))
+_BELOW = Below(select(uploads.c.id).where(uploads.c.case_id == _ITS_CASE, _IS_UNFINISHED), uploads.c.name)
+_BY_NAME = Records(
+    Upload,
+    _newest(
+        select(uploads).where(
+            uploads.c.case_id == _ITS_CASE,
+            uploads.c.name == bindparam("its_name", type_=uploads.c.name.type),
+            uploads.c.source == bindparam("its_source", type_=uploads.c.source.type),
+            _no_part(),
+            _IS_UNFINISHED,
+        )
+    ).limit(1),
+)
