@@ -174,6 +174,8 @@ async def test_the_description_is_openapi_3_1_and_needs_no_token(caller: Caller)
         "/api/v1/cases/{case_id}/upload-tokens",
         "/api/v1/cases/{case_id}/launch",
         "/api/v1/cases/{case_id}/sftp-account",
+        "/api/v1/cases/{case_id}/sftp-account/keys",
+        "/api/v1/cases/{case_id}/sftp-account/keys/{key_id}",
         "/api/v1/cases/{case_id}/attachments",
         "/api/v1/cases/{case_id}/attachments.zip",
         "/api/v1/cases/{case_id}/uploads",
