@@ -71,7 +71,7 @@ lint: setup ## Check format, rules, types and the direction of imports
 .PHONY: test
 test: setup lint $(INTEROP_INSTALLED) ## Lint and run the tests (choose some with ARGS="-k name")
 	@if test -e $(WEB_INSTALLED); then cd web && npm run --silent test; else echo "NOT TESTED for want of npm: web/" >&2; fi
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: soak
 soak: setup ## Run the tests that take hours (ARGS as for test)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 import logging
 import os
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for name in missing:
         _MISSING[name] = _MISSING.get(name, 0) + 1
     pytest.skip(why)
+
+
+LONG = ("browser", "interop", "stories", "crash", "properties", "security", "bench")
+"""Directories whose files take long, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: where several processes share the files out, none is left with a long one at the end."""
+    rank = {name: place for place, name in enumerate(LONG)}
+    root = Path(__file__).parent
+    items.sort(key=lambda item: rank.get(item.path.relative_to(root).parts[0], len(LONG)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -42,7 +42,7 @@ class TransferSettings:
     commit_bytes: int = COMMIT_BYTES
     commit_s: float = COMMIT_SECONDS
     linger_s: float = 30.0
-    release_s: float = 0.3
+    release_s: float = 0.7
     digest_wait_s: float = 10.0
     revalidate_s: float = 5.0
     threads: int = 4

@@ -44,7 +44,7 @@ def test_no_ending_but_its_own_close_makes_a_file(gateway: Gateway, tmp_path: Pa
 
 @pytest.mark.parametrize("client", each(*PUTTING))
 def test_whatever_byte_is_the_last(gateway: Gateway, tmp_path: Path, client: type[Client]) -> None:
-    cut_anywhere(World(gateway, client, tmp_path), 70_001, 4)
+    cut_anywhere(World(gateway, client, tmp_path), 70_001, 2)
 
 
 @pytest.mark.parametrize("client", each(*GIVE_UP))

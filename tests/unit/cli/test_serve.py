@@ -41,7 +41,7 @@ def test_a_missing_master_key_refuses_the_start(gateway: Gateway) -> None:
 
 
 def test_another_master_key_refuses_the_start(gateway: Gateway, tmp_path: Path) -> None:
-    other = Gateway(tmp_path / "other")
+    other = Gateway(tmp_path / "other", is_copied=False)
     key = Path("secrets") / "master.key"
     (gateway.directory / key).write_bytes((other.directory / key).read_bytes())
     assert "master key" in refused(gateway)
