@@ -12,9 +12,10 @@ from contextlib import suppress
 import os
 from pathlib import Path
 import subprocess
+import threading
 from typing import BinaryIO
 
-from tests.interop.sftp_matrix.client import Client, ClientFailed, never
+from tests.interop.sftp_matrix.client import TIMEOUT_S, Client, ClientFailed, never
 
 REPLY, DONE, ERROR = b"0", b"1", b"2"
 LIST_ENTRY, ASK_PASSWORD = b"8", b"<"
@@ -48,6 +49,8 @@ class Engine:
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
         self.said = ""
+        self._deadline = threading.Timer(TIMEOUT_S, self._process.kill)
+        self._deadline.start()
         for leave in NO_LIMIT.values():
             self._say(leave)
         self.tell(f'open "{self._account.user}@127.0.0.1" {self._account.port}')
@@ -56,6 +59,7 @@ class Engine:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._deadline.cancel()
         self._process.kill()
         self._process.wait(10)
         with suppress(BrokenPipeError):
