@@ -207,7 +207,7 @@ def hand_back(us: Gateway, customer: Person, staff: Person, fix: Source, window:
     window.reload()
     section = window.locator("section", has=window.get_by_role("heading", name="From support, for you"))
     with window.expect_download() as saved:
-        section.get_by_role("link", name=fix.path.name).click()
+        section.get_by_role("link", name=fix.path.name, exact=True).click()
     assert (saved.value.suggested_filename, digest_of(saved.value.path())) == (fix.path.name, fix.sha256)
 
 
