@@ -19,6 +19,7 @@ import paramiko
 import pytest
 
 from tests.fixtures.gateway import Gateway
+from tests.programs import cannot
 
 pytestmark = [pytest.mark.needs("ssh-keygen"), pytest.mark.timeout(300)]
 
@@ -226,7 +227,7 @@ def test_a_program_sends_and_gets_with_each_kind_of_key_and_is_refused_with_anot
     holder: Holder, client: Client, tmp_path: Path
 ) -> None:
     if client is ssh2 and not (JS / "node_modules" / "ssh2").is_dir():
-        pytest.skip("ssh2 is not installed: run `make setup`")
+        cannot("ssh2 is not installed: run `make setup`")
     for kind in KINDS:
         name, back = f"{client.__name__}-{kind}", tmp_path / kind
         assert client(holder, holder.key(kind), name, back), kind
