@@ -54,6 +54,7 @@ $(WEB_BUILT): $(WEB_INSTALLED) $(wildcard web/*.ts web/tsconfig.json web/src/*)
 test-deps: ## Install the programs that tests and benches need (Debian, as root)
 	@if dpkg --status $(TEST_PACKAGES) >/dev/null 2>&1; then echo "All programs that the tests need are installed."; \
 	else apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $(TEST_PACKAGES) </dev/null; fi
+	@mountpoint --quiet /sys/fs/fuse/connections || mount -t fusectl fusectl /sys/fs/fuse/connections || true
 
 # Clients in JavaScript that the tests drive eft with. Without npm their tests are skipped, though not in CI.
 $(INTEROP_INSTALLED): $(INTEROP)/package-lock.json $(INTEROP)/package.json $(INTEROP)/.npmrc

@@ -93,6 +93,7 @@ class HttpServer:
         self._listeners: list[socket.socket] = []
         self._handshakes: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._looked_at = 0.0
         self._room = Room(self._site.limits)
         self._announced = Networks(proxy_protocol_from)
         self._proxies = Networks(proxies)
@@ -232,12 +233,16 @@ class HttpServer:
             raise
 
     def _look(self) -> None:
+        """Acts on what takes too long; not at the first look after the machine stood still, as what came meanwhile is unread."""
+        sweep_s = self._site.limits.sweep_s
         now = self._site.clock.monotonic()
-        for handshake in list(self._site.handshakes):
-            handshake.check(now)
-        for connection in list(self._site.connections):
-            connection.check(now)
-        self._sweep = asyncio.get_running_loop().call_later(self._site.limits.sweep_s, self._look)
+        stood_still, self._looked_at = now - self._looked_at > 1.0 + 4 * sweep_s, now
+        if not stood_still:
+            for handshake in list(self._site.handshakes):
+                handshake.check(now)
+            for connection in list(self._site.connections):
+                connection.check(now)
+        self._sweep = asyncio.get_running_loop().call_later(sweep_s, self._look)
 
 
 def _listener(family: int, address: tuple[object, int], reuse_port: bool) -> socket.socket:

@@ -75,7 +75,6 @@ class Connection(asyncio.BufferedProtocol):
         self._reading_paused = False
         self._gone: asyncio.Future[None] | None = None
         self._deadline: float | None = None
-        self._looked_at = float("inf")
         self.task: asyncio.Task[None] | None = None
 
     # what the transport calls
@@ -139,10 +138,7 @@ class Connection(asyncio.BufferedProtocol):
     # what the server asks for
 
     def check(self, now: float) -> None:
-        """Acts on what took too long; not at the first look after the machine stood still, as what came meanwhile is unread."""
-        stood_still, self._looked_at = now - self._looked_at > 1.0 + 4 * self._limits.sweep_s, now
-        if stood_still:
-            return
+        """Acts on what took too long."""
         if self._outgoing.is_too_slow(now):
             self._transport.abort()
         elif self._state is _State.BODY and self._pace is not None and self._pace.is_too_slow(now):

@@ -82,6 +82,12 @@ def attach_channel(channel: Any, pieces: frozenset[str] = PIECES) -> Callable[[C
     return None if turn is None else turn.later
 
 
+def undelivered(channel: Any) -> list[bytes]:
+    """What a channel has received and not given to its session, which paused it: asyncssh forgets it when the connection ends."""
+    waiting = vars(channel).get("_recv_buf") or ()
+    return [bytes(data) for data, datatype in waiting if datatype is None]
+
+
 async def _as_it_was() -> None:
     """In the place of `reload_config`, which has a thread work out the options again for each user, who may stand in a
     configuration file: eft reads none."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 import logging
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ from eft.sftp_temp.digests import Command, OldCopy, Printed, carry_out, command_
 from eft.sftp_temp.errors import UNEXPECTED, refusal, translate
 from eft.sftp_temp.handles import WritableFile
 from eft.sftp_temp.operations import Operations
-from eft.sftp_temp.packet_layer import PIECES, attach_channel
+from eft.sftp_temp.packet_layer import PIECES, attach_channel, undelivered
 
 log = logging.getLogger("eft.sftp_temp")
 
@@ -176,6 +177,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         """Requests that arrived whole are still the client's word and are carried out, a CLOSE among them; after them everything
         is let go of. What did not arrive whole never happened."""
+        if self._channel is not None and not self._stopped and self._command is None:
+            for data in undelivered(self._channel):
+                self._parser.feed(data)
         self._lost = True
         self._channel = None
         self._host.ease(self)
@@ -307,17 +311,15 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._out.clear()
         self._out_bytes = 0
         if self._channel is not None:
-            try:
+            with suppress(OSError):  # the client has closed the channel: what it sent before is still carried out
                 self._channel.write(data)
-            except OSError:
-                self._channel = None
 
     def _read_on(self, *, starved: bool = False) -> None:
         """Reads again once little is left to work off; `starved`: what is left is the beginning of a request, however long."""
         if self._reading_paused and (starved or self._parser.available < READ_RESUME) and self._channel is not None:
             self._reading_paused = False
-            self._channel.resume_reading()
             self._host.ease(self)
+            self._channel.resume_reading()  # which may bring so much that it is held up again
 
     def _rest(self) -> None:
         """Nothing more can be done with what is there, which may be the better part of a large packet: reads on, or ends where

@@ -97,8 +97,8 @@ def send_by_the_button(us: Gateway, window: Page, files: list[Source]) -> None:
     with slow_line(window, sum(source.size for source in files) / 15):
         pick(window, *(source.path for source in files))
         expect(window.get_by_test_id("visit-row")).to_have_count(len(files))
+        until(lambda: set(unfinished(us, CASE)), lambda begun: begun == set(sources), within_s=90)  # all of them at the same time
         until(lambda: unfinished(us, CASE).get(large, {}).get("offset", 0), lambda offset: offset >= PART, within_s=90)
-        assert set(unfinished(us, CASE)) == set(sources), "all of them are sent at the same time"
         row = window.locator(f'[data-testid=visit-row][data-name="{large}"]')
         expect(row.get_by_role("progressbar")).to_be_visible()
         expect(row.locator(".eft-speed")).to_contain_text("/s")

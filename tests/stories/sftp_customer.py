@@ -52,7 +52,7 @@ class SftpCustomer(OpenSsh):
     def ok(self, *commands: str, extra: tuple[str, ...] = (), within_s: float = TIMEOUT_S) -> str:
         """What a session that succeeds has to say."""
         said = self.run(*commands, extra=extra, within_s=within_s)
-        assert said.code == 0, said.text
+        assert said.code == 0, f"...{said.text[-2000:]} ({said.code})"
         return said.text
 
     def start(self, *extra: str, batch: bool = False) -> subprocess.Popen[bytes]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import shlex
 import shutil
 import subprocess
+import tempfile
 import time
 
 from tests.interop.sftp_matrix.client import Account, Client, ClientFailed, never
@@ -213,14 +214,24 @@ class Lftp(Client):
         self.tell("ls", methods="keyboard-interactive")
 
 
+def _all_told(mount: Path) -> None:
+    """Waits until sshfs has carried out everything that the kernel asked of it: it tells a CLOSE after the program's own close()
+    has returned, and an unmount waits for nothing. The kernel counts what is under way, where its control files are mounted."""
+    waiting = Path(f"/sys/fs/fuse/connections/{os.minor(mount.stat().st_dev)}/waiting")
+    until = time.monotonic() + (30 if waiting.exists() else 1)
+    os.listdir(mount)
+    while time.monotonic() < until and not (waiting.exists() and waiting.read_text().strip() == "0"):
+        time.sleep(0.05)
+    os.listdir(mount)
+
+
 class Sshfs(Client):
     name = "sshfs"
     programs = ("sshfs", "fusermount3", "ssh")
 
     @contextlib.contextmanager
     def mounted(self, methods: str = "password") -> Iterator[Path]:
-        directory = self.work / "mount"
-        directory.mkdir(exist_ok=True)
+        directory = Path(tempfile.mkdtemp(prefix="mount-", dir=self.work))  # one client may be in use several times at once
         options = {**OPTIONS, "PreferredAuthentications": methods}
         told = ",".join(["password_stdin", *(f"{key}={value}" for key, value in options.items()), "ssh_command=ssh -F /dev/null"])
         self.run(
@@ -229,9 +240,7 @@ class Sshfs(Client):
         )
         try:
             yield directory
-            # sshfs tells a CLOSE after the program's own close() has returned, and an unmount waits for nothing.
-            time.sleep(0.2)
-            os.listdir(directory)
+            _all_told(directory)
         except OSError as error:
             raise ClientFailed(str(error)) from error
         finally:

@@ -325,7 +325,8 @@ class FakeChannel:
         self.reading = True
         self.pauses = 0
         self.exited: int | None = None
-        self.backlog: list[bytes] = []
+        self._recv_buf: list[tuple[bytes, None]] = []
+        """asyncssh's name: what was received and is kept while reading is paused."""
         self.session: Any = None
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -347,15 +348,15 @@ class FakeChannel:
 
     def resume_reading(self) -> None:
         self.reading = True
-        while self.reading and self.backlog:
-            self.session.data_received(self.backlog.pop(0), None)
+        while self.reading and self._recv_buf:
+            self.session.data_received(*self._recv_buf.pop(0))
 
     def deliver(self, data: bytes) -> None:
         """As asyncssh does: at once, or kept while reading is paused."""
-        if self.reading and not self.backlog:
+        if self.reading and not self._recv_buf:
             self.session.data_received(data, None)
         else:
-            self.backlog.append(data)
+            self._recv_buf.append((data, None))
 
     def exit(self, status: int) -> None:
         self.exited = status

@@ -12,7 +12,10 @@ import pytest
 import uvloop
 
 from eft.sftp_temp.flow import HOLD_S, Flow
+from tests.unit.sftp import wire
 from tests.unit.sftp.doors import opened
+
+PUT = 2 | 8 | 16
 
 
 def test_the_library_is_the_version_that_was_read() -> None:
@@ -82,7 +85,48 @@ async def last_words_are_read() -> None:
         assert "The reason." in str(await asyncio.wait_for(ended, 3))
 
 
+async def what_a_paused_channel_received_is_carried_out_though_the_connection_ends() -> None:
+    """asyncssh keeps it for a session that reads on, and forgets it with the connection: a CLOSE may be in it."""
+    async with opened() as door, door.connect() as connection:
+        channel, _ = await connection.create_session(asyncssh.SSHClientSession, subsystem="sftp", encoding=None)
+        channel.write(wire.INIT + wire.open_file(1, "slow", PUT) + wire.open_file(2, "whole", PUT))
+        await until(lambda: len(door.directory.receptions) == 2)
+        slow, whole = door.directory.receptions
+        slow.gate = asyncio.Event()
+        pieces = [wire.write(4, (2).to_bytes(4, "big"), 32_768 * number, bytes(32_768)) for number in range(16)]
+        channel.write(b"".join((wire.close(3, (1).to_bytes(4, "big")), *pieces, wire.close(5, (2).to_bytes(4, "big")))))
+        (live,) = door.door._connections
+        await until(lambda: live._flow is not None and bool(live._flow._holders))
+        while not any(vars(channel)["_recv_buf"] for channel in vars(live._ssh)["_channels"].values()):
+            assert live._flow is not None
+            live._flow._let_go()
+            await asyncio.sleep(0.01)
+        live._flow._let_go()
+        await asyncio.sleep(0.1)
+        connection.abort()
+        live._flow._let_go()
+        await until(lambda: not door.door._connections)
+        assert not slow.settled
+        slow.gate.set()
+        await until(lambda: whole.settled is not False)
+        assert len(door.directory.files["whole"].data) == 16 * 32_768
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
-@pytest.mark.parametrize("what", [hooks_are_asked, a_connection_is_held_for_its_sessions, last_words_are_read])
+@pytest.mark.parametrize(
+    "what",
+    [
+        hooks_are_asked,
+        a_connection_is_held_for_its_sessions,
+        last_words_are_read,
+        what_a_paused_channel_received_is_carried_out_though_the_connection_ends,
+    ],
+)
 def test_on_both_event_loops(run: Callable[..., None], what: Callable[[], Coroutine[Any, Any, None]]) -> None:
     run(what())

@@ -320,6 +320,21 @@ async def test_a_close_that_arrived_counts_though_the_connection_is_gone(client:
     assert client.reception.settled == 5.0
 
 
+async def test_a_close_that_was_kept_while_nothing_was_read_counts_too(client: Client) -> None:
+    slow, handle = await client.open("slow", PUT), await client.open("a", PUT)
+    gate = client.directory.receptions[0].gate = asyncio.Event()
+    client.send(wire.close(2, slow))
+    for number in range(8):
+        client.send(wire.write(3, handle, 32_768 * number, bytes(32_768)))
+    client.send(wire.close(4, handle))
+    assert client.channel.pauses == 1
+    client.session.connection_lost(ConnectionResetError())
+    gate.set()
+    await client.host.settle()
+    assert [reception.settled is False for reception in client.directory.receptions] == [False, False]
+    assert len(client.directory.files["a"].data) == 8 * 32_768
+
+
 async def test_half_a_close_is_none(client: Client) -> None:
     handle = await client.open("a", PUT)
     client.send(wire.write(2, handle, 0, b"hello") + wire.close(4, handle)[:-1])
