@@ -8,8 +8,9 @@ Everything that is not the data of an open channel is left to the library: the h
 and what to say of garbage: a packet that is not plainly the usual case is handed to it, opened. docs/asyncssh-patches.md says
 what each piece does and gains.
 
-The private names of asyncssh that are used stand in this file and in steering.py. On any other version of the library nothing
-is replaced but what `Flow` needs, and tests/unit/sftp/test_packet_layer_pins.py fails where one of them has changed.
+The private names of asyncssh that are used stand in this file, in channel_layer.py and in steering.py. On any other version of
+the library nothing is replaced but what `Flow` needs, and tests/unit/sftp/test_packet_layer_pins.py fails where one of them has
+changed.
 """
 
 from __future__ import annotations
@@ -44,13 +45,12 @@ VIEW_FROM = 8 * 1024
 """Bytes of channel data from which it is not copied but seen."""
 KEEPALIVE_GRAIN_S = 1.0
 
-_TURN_NAME = "_eft_turn"
+TURN_NAME = "_eft_turn"
 
 _DISCONNECT_TO_KEX, _USERAUTH_BANNER, _LAST_OF_USERAUTH = 49, 53, 79
-_IGNORE, _WINDOW_ADJUST, _CHANNEL_DATA, _CHANNEL_EXTENDED_DATA = 2, 93, 94, 95
+_IGNORE, _WINDOW_ADJUST, _CHANNEL_DATA = 2, 93, 94
 _U32 = struct.Struct(">I")
 _DATA_HEAD = struct.Struct(">II")
-_EXTENDED_HEAD = struct.Struct(">III")
 _PACKET_HEAD = struct.Struct(">IBB")
 _thread = threading.local()
 
@@ -69,23 +69,6 @@ def attach(connection: asyncssh.SSHServerConnection, pieces: frozenset[str] = PI
         _Sender(connection, pieces)
     if OPTIONS in pieces:
         vars(connection)["reload_config"] = _as_it_was
-
-
-def attach_channel(channel: Any, pieces: frozenset[str] = PIECES) -> Callable[[Callable[[], None]], object] | None:
-    """The same for a channel's output, when the channel is open. Gives what puts work off to the end of the connection's turn,
-    None where the connection has no turns."""
-    if asyncssh.__version__ != LIBRARY or not isinstance(channel, asyncssh.SSHServerChannel):
-        return None
-    if CHANNEL in pieces:
-        _ChannelSender(channel)
-    turn: Turn | None = getattr(vars(channel)["_conn"], _TURN_NAME, None)
-    return None if turn is None else turn.later
-
-
-def undelivered(channel: Any) -> list[bytes]:
-    """What a channel has received and not given to its session, which paused it: asyncssh forgets it when the connection ends."""
-    waiting = vars(channel).get("_recv_buf") or ()
-    return [bytes(data) for data, datatype in waiting if datatype is None]
 
 
 async def _as_it_was() -> None:
@@ -110,7 +93,7 @@ def _turn_of(connection: Any) -> Turn:
 
     turn = Turn(connection._loop, write, connection.internal_error)
     private.update(_send=turn.gather, _force_close=close)
-    private[_TURN_NAME] = turn
+    private[TURN_NAME] = turn
     return turn
 
 
@@ -358,48 +341,3 @@ class _Sender:
         self._connection._send(cipher.seal(sequence, packet))
         private["_send_seq"] = (sequence + 1) & 0xFFFFFFFF
         private["_rekey_bytes_sent"] += length
-
-
-class _ChannelSender:
-    """A channel's output: what the window does not take yet is kept as it is, and cut without copying."""
-
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
-        self._library_flush = channel._flush_send_buf
-        self._library_write = channel.write
-        private: dict[str, Any] = vars(channel)
-        private["_flush_send_buf"] = self._flush
-        private["write"] = self._write
-
-    def _write(self, data: bytes, datatype: Any = None) -> None:
-        channel = self._channel
-        if datatype is not None or channel._encoding or channel._send_state != "open" or not data:
-            self._library_write(data, datatype)
-            return
-        channel._send_buf.append((memoryview(data), None))
-        channel._send_buf_len += len(data)
-        self._flush()
-
-    def _flush(self) -> None:
-        channel = self._channel
-        waiting, connection, number = channel._send_buf, channel._conn, channel._send_chan
-        if connection is None or number is None:
-            return
-        limit = max(channel._send_pktsize, 1)  # with 0 the library would go round for ever
-        while waiting and channel._send_window > 0:
-            data, datatype = waiting[0]
-            size = min(channel._send_window, limit, len(data))
-            if size == len(data):
-                del waiting[0]
-            else:
-                rest = memoryview(data)
-                waiting[0] = (rest[size:], datatype)
-                data = rest[:size]
-            channel._send_buf_len -= size
-            channel._send_window -= size
-            if datatype is None:
-                connection.send_packet(_CHANNEL_DATA, _DATA_HEAD.pack(number, size), data, handler=channel)
-            else:
-                head = _EXTENDED_HEAD.pack(number, datatype, size)
-                connection.send_packet(_CHANNEL_EXTENDED_DATA, head, data, handler=channel)
-        self._library_flush()

@@ -20,11 +20,12 @@ import asyncssh
 
 from eft.domain.errors import EftError
 from eft.sftp_temp import codec, replies, requests
+from eft.sftp_temp.channel_layer import attach_channel, undelivered
 from eft.sftp_temp.digests import Command, OldCopy, Printed, carry_out, command_of
 from eft.sftp_temp.errors import UNEXPECTED, refusal, translate
 from eft.sftp_temp.handles import WritableFile
 from eft.sftp_temp.operations import Operations
-from eft.sftp_temp.packet_layer import PIECES, attach_channel, undelivered
+from eft.sftp_temp.packet_layer import PIECES
 
 log = logging.getLogger("eft.sftp_temp")
 
