@@ -233,7 +233,10 @@ class Directory:
                 return await self._before(hold, case_id)
             if hold.offset > hold.safe:
                 await hold.commit()
-        return await self._transfers.content(await self._transfers.upload(upload_id, case_id=case_id))
+        upload = await self._transfers.upload(upload_id, case_id=case_id)
+        if upload.state is UploadState.PUBLISHED:  # in the meantime; what was in its row is with the attachment now
+            return await self._transfers.content(await self._transfers.attachment(upload_id, case_id=case_id))
+        return await self._transfers.content(upload)
 
     async def open_write(
         self, case_id: str, path: str, actor: Actor, *, create: bool, truncate: bool, exclusive: bool

@@ -10,7 +10,7 @@ import pytest
 
 from eft.domain.attachment import Attachment
 from eft.domain.errors import AlreadyExists, NameNotAllowed, NotEmpty, NotFound, ReadOnly
-from eft.domain.upload import Completeness, Source, UploadState
+from eft.domain.upload import Completeness, Source, Upload, UploadState
 from eft.transfers import Directory, Reception, Transfers
 from tests.contract.receive_path.conftest import CUSTOMER, Site, intent, read_all
 
@@ -61,6 +61,27 @@ async def test_a_settling_file_is_readable_by_its_sender_at_once(site: Site, noi
         content = await directory.open_read("C-1", "a.log")
         assert await content.read(0, 10 * MIB) == noise(size)
         content.close()
+
+
+@pytest.mark.parametrize("size", [0, 10, 3 * MIB])
+async def test_a_file_that_is_published_while_it_is_opened_is_read(
+    site: Site, noise: Noise, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfers = await site.worker()
+    directory = site.directory_of(transfers)
+    await put(directory, "a.log", noise(size))
+    find = transfers.upload
+
+    async def published_first(upload_id: str, *, case_id: str) -> Upload:
+        site.clock.advance(seconds=5)
+        await transfers.tick()
+        return await find(upload_id, case_id=case_id)
+
+    monkeypatch.setattr(transfers, "upload", published_first)
+    content = await directory.open_read("C-1", "a.log")
+    assert len(await everything(transfers)) == 1
+    assert await content.read(0, 10 * MIB) == noise(size)
+    content.close()
 
 
 @pytest.mark.parametrize("size", [1000, 3 * MIB])
