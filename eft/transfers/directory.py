@@ -7,6 +7,7 @@ sees is in directory_view.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 from eft.db import attachments, directories, uploads
 from eft.db.engine import Connection
 from eft.domain.actor import Actor
-from eft.domain.errors import AlreadyExists, Conflict, NotEmpty, NotFound, ReadOnly
+from eft.domain.errors import AlreadyExists, AlreadyFinished, Conflict, NotEmpty, NotFound, ReadOnly
 from eft.domain.names import check_name
 from eft.domain.upload import Source, Upload, UploadState
 from eft.transfers.content import Content
@@ -200,7 +201,9 @@ class Directory:
                 attachments.set_modified(conn, entry.attachment_id, modified_at)
             elif entry.upload_id is not None:
                 row = uploads.lock(conn, entry.upload_id)
-                if row is not None:
+                if row is not None and row.state is UploadState.PUBLISHED:
+                    attachments.set_modified(conn, row.id, modified_at)
+                elif row is not None:
                     uploads.save(conn, dataclasses.replace(row, modified_at=modified_at))
 
         await self._r.database.write(work)
@@ -272,9 +275,9 @@ class Directory:
             hold = self._transfers.holders.hold_of(entry.upload_id)
             if hold is not None:
                 await hold.store_row()  # Opened and not written yet, it is shown before the database knows of it.
-            return await self._transfers.take(entry.upload_id, case_id=case_id)
-        assert entry.attachment_id is not None
-        attachment = await self._transfers.attachment(entry.attachment_id, case_id=case_id)
+            with contextlib.suppress(AlreadyFinished):  # published meanwhile: a new version
+                return await self._transfers.take(entry.upload_id, case_id=case_id)
+        attachment = await self._transfers.attachment(entry.attachment_id or entry.upload_id or "", case_id=case_id)
         return await self._transfers.amend(attachment, dataclasses.replace(intent, modified_at=attachment.modified_at))
 
     async def _before(self, hold: Hold, case_id: str) -> Content:
@@ -298,7 +301,7 @@ class Directory:
 
     async def _publish_closed(self, upload_id: str) -> bool:
         """Publishes at once what its client had closed and what was only settling. False where it was not closed, or waits for
-        its rename."""
+        its rename; True also where it is published by now."""
         settled = await self._r.database.write(lambda conn: self._settle_now(conn, upload_id))
         if settled:
             await self._transfers.holders.publication.publish_settled(upload_id)
@@ -306,6 +309,8 @@ class Directory:
 
     def _settle_now(self, conn: Connection, upload_id: str) -> bool:
         row = uploads.lock(conn, upload_id)
+        if row is not None and row.state is UploadState.PUBLISHED:
+            return True
         if row is None or row.state is not UploadState.SETTLING or row.settles_at is None:
             return False
         # Whoever has it open is displaced.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 import hashlib
 
@@ -10,8 +10,8 @@ import pytest
 
 from eft.domain.attachment import Attachment
 from eft.domain.errors import AlreadyExists, NameNotAllowed, NotEmpty, NotFound, ReadOnly
-from eft.domain.upload import Completeness, Source, Upload, UploadState
-from eft.transfers import Directory, Reception, Transfers
+from eft.domain.upload import Completeness, Source, UploadState
+from eft.transfers import Directory, Entry, Reception, Transfers
 from tests.contract.receive_path.conftest import CUSTOMER, Site, intent, read_all
 
 MIB = 1024 * 1024
@@ -63,25 +63,77 @@ async def test_a_settling_file_is_readable_by_its_sender_at_once(site: Site, noi
         content.close()
 
 
+async def appended(directory: Directory) -> None:
+    reception = await directory.open_write("C-1", "a.log", CUSTOMER, create=False, truncate=False, exclusive=False)
+    reception.offer(b"and more")
+    await reception.settle(5)
+
+
+async def overwritten(directory: Directory) -> None:
+    await put(directory, "a.log", b"another")
+
+
+async def read(directory: Directory) -> bytes:
+    content = await directory.open_read("C-1", "a.log")
+    try:
+        return await content.read(0, 10 * MIB)
+    finally:
+        content.close()
+
+
+async def removed(directory: Directory) -> None:
+    await directory.remove("C-1", "a.log", CUSTOMER)
+
+
+async def renamed(directory: Directory) -> None:
+    await directory.rename("C-1", "a.log", "b.log", CUSTOMER, replace=False)
+
+
+async def dated(directory: Directory) -> None:
+    await directory.touch("C-1", "a.log", datetime(2001, 2, 3, tzinfo=UTC))
+
+
 @pytest.mark.parametrize("size", [0, 10, 3 * MIB])
-async def test_a_file_that_is_published_while_it_is_opened_is_read(
-    site: Site, noise: Noise, size: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", [appended, overwritten, read, removed, renamed, dated])
+async def test_what_is_done_to_a_file_is_the_same_if_it_is_published_in_between(
+    site: Site, noise: Noise, size: int, what: Callable[[Directory], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transfers = await site.worker()
     directory = site.directory_of(transfers)
     await put(directory, "a.log", noise(size))
-    find = transfers.upload
+    look = directory.stat
 
-    async def published_first(upload_id: str, *, case_id: str) -> Upload:
+    async def looked_at_and_published(case_id: str, path: str) -> Entry:
+        found = await look(case_id, path)
+        monkeypatch.undo()
         site.clock.advance(seconds=5)
         await transfers.tick()
-        return await find(upload_id, case_id=case_id)
+        assert len(await everything(transfers)) == 1
+        return found
 
-    monkeypatch.setattr(transfers, "upload", published_first)
-    content = await directory.open_read("C-1", "a.log")
-    assert len(await everything(transfers)) == 1
-    assert await content.read(0, 10 * MIB) == noise(size)
-    content.close()
+    monkeypatch.setattr(directory, "stat", looked_at_and_published)
+    said = await what(directory)
+    if what is read:
+        assert said == noise(size)
+    site.clock.advance(seconds=5)
+    await transfers.tick()
+    shown = {name: await look("C-1", name) for name in await names(directory) if name not in ("from-support", "receipts")}
+    sizes = {name: entry.size for name, entry in shown.items()}
+    match what.__name__:
+        case "appended":
+            assert sizes == {"a.log": size + 8}
+        case "overwritten":
+            assert sizes == {"a.log": 7}
+        case "removed":
+            assert sizes == {}
+        case "renamed":
+            assert sizes == {"b.log": size}
+        case "dated":
+            assert shown["a.log"].modified_at == datetime(2001, 2, 3, tzinfo=UTC)
+        case _:
+            assert sizes == {"a.log": size}
+    kept = {attachment.sha256 for attachment in await everything(transfers)}
+    assert hashlib.sha256(noise(size)).hexdigest() in kept, "what was closed stays with the case"
 
 
 @pytest.mark.parametrize("size", [1000, 3 * MIB])
