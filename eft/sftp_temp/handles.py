@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -46,7 +45,6 @@ class WritableFile:
         self._largest = 0
         self._total = 0
         self._count = 0
-        self._watch = asyncio.ensure_future(self._give_way())
 
     @property
     def path(self) -> str:
@@ -60,8 +58,7 @@ class WritableFile:
 
     def write(self, offset: int, parts: Parts, length: int) -> None:
         """Takes one WRITE. With APPEND the offset says nothing: it goes to the end, §6.3. Raises EftError."""
-        if self.error is not None:
-            raise self.error
+        self._check()
         try:
             self._write(offset, parts, length)
         except EftError as error:
@@ -74,8 +71,7 @@ class WritableFile:
 
     async def rewrite(self, offset: int, parts: Parts, length: int) -> None:
         """Takes one WRITE over bytes that were written before. Raises EftError."""
-        if self.error is not None:
-            raise self.error
+        self._check()
         try:
             await self.reception.rewrite(offset, b"".join(parts))
             self._note(length)
@@ -83,6 +79,13 @@ class WritableFile:
         except EftError as error:
             self.fail(error)
             raise
+
+    def _check(self) -> None:
+        """Raises what went wrong, or that another writer has the file."""
+        if self.reception.displaced.is_set():
+            self.fail(WriterDisplaced())
+        if self.error is not None:
+            raise self.error
 
     def fail(self, error: EftError) -> None:
         """From now on nothing is taken, for this reason. The first reason stays."""
@@ -118,10 +121,10 @@ class WritableFile:
 
     def check_whole(self) -> None:
         """Raises what went wrong, or NotSequential where a write still waits for bytes before it."""
-        if self.error is None and self._window:
+        self._check()
+        if self._window:
             self.fail(NotSequential("The file was left with a hole."))
-        if self.error is not None:
-            raise self.error
+            self._check()
 
     def quarantine(self, ordinary_s: float, suspicious_s: float, *, sets_time: bool = False) -> float | None:
         """Seconds to settle after CLOSE; None: until it is renamed.
@@ -145,25 +148,12 @@ class WritableFile:
 
     async def let_go(self) -> None:
         """Ends the writing without settling. What was received in order is kept. Repeatable, never raises."""
-        self._watch.cancel()
         self._window.clear()
         await self.reception.release()
 
     def go_on_in(self, reception: Reception) -> None:
         """From now on the file is what `reception` takes; the one before was let go of."""
-        self._watch.cancel()
         self.reception = reception
-        self._watch = asyncio.ensure_future(self._give_way())
-
-    def settled(self) -> None:
-        """The file is no longer ours to watch over."""
-        self._watch.cancel()
-
-    async def _give_way(self) -> None:
-        """Lets go as soon as another writer asks, even where no WRITE comes that could be told."""
-        await self.reception.displaced.wait()
-        self.fail(WriterDisplaced())
-        await self.reception.release()
 
 
 async def fill(reception: Reception, content: ReadHandle, size: int) -> None:

@@ -216,7 +216,6 @@ class Operations:
         except BaseException:
             await handle.let_go()
             raise
-        handle.settled()
         return replies.ok(request.id)
 
     # What is told

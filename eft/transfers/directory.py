@@ -27,6 +27,7 @@ from eft.transfers.reception import Reception
 from eft.transfers.refusals_view import content_of, not_to_be_changed
 from eft.transfers.resources import Resources, lock_open_case
 from eft.transfers.service import Transfers
+from eft.transfers.settled import Settled
 from eft.transfers.shown_path import PART, shown_path
 
 
@@ -73,6 +74,7 @@ class Directory:
         self._space = space
         self._transfers = transfers
         self._settle_s = settle_s
+        self._settled = Settled(resources, transfers.holders.publication)
         self._receipts = ReceiptsView(resources, receipts)
         self._view = View(resources, transfers, self._receipts)
 
@@ -250,11 +252,8 @@ class Directory:
         Raises NotFound, AlreadyExists, ReadOnly, NameNotAllowed, CaseClosed, CasePurging.
         """
         self._check_writable(path)
-        entry: Entry | None
-        try:
-            entry = await self.stat(case_id, path)
-        except NotFound:
-            entry = None
+        place = await self._view.place(case_id, path)
+        entry = place.entry
         if entry is not None and entry.refused is not None:
             raise not_to_be_changed()
         if entry is not None and (exclusive or entry.is_directory):
@@ -263,14 +262,13 @@ class Directory:
         if entry is None or truncate:
             check_name(path)
         if entry is None:
-            if not create:
+            if not (create and place.has_parent):
                 raise NotFound
-            await self._check_parent(case_id, path)
-            return await self._transfers.begin(case_id, intent)
+            return await self._transfers.begin_in(place.case, intent)
         if truncate:
             if entry.upload_id is not None:
                 await self._make_way(case_id, entry.upload_id, path, actor)
-            return await self._transfers.begin(case_id, intent)
+            return await self._transfers.begin_in(place.case, intent)
         if entry.upload_id is not None:
             hold = self._transfers.holders.hold_of(entry.upload_id)
             if hold is not None:
@@ -304,7 +302,7 @@ class Directory:
         its rename; True also where it is published by now."""
         settled = await self._r.database.write(lambda conn: self._settle_now(conn, upload_id))
         if settled:
-            await self._transfers.holders.publication.publish_settled(upload_id)
+            await self._settled.publish_one(upload_id)
         return settled
 
     def _settle_now(self, conn: Connection, upload_id: str) -> bool:

@@ -20,6 +20,7 @@ from typing import Literal
 from eft.db import attachments, cases, directories, uploads
 from eft.db.engine import Connection
 from eft.domain.attachment import Attachment, AttachmentState
+from eft.domain.case import Case
 from eft.domain.errors import NotFound
 from eft.domain.upload import Source, Upload, UploadState
 from eft.transfers.receipts_view import RECEIPTS, ReceiptsView, is_receipt
@@ -55,6 +56,15 @@ class Entry:
         return "directory" if self.is_directory else "file"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file is to be written: the case, what is there already, and whether there is a directory for it."""
+
+    case: Case
+    entry: Entry | None
+    has_parent: bool
+
+
 class View:
     """Looks at the directory of any case; all methods take the case's id first."""
 
@@ -70,25 +80,38 @@ class View:
         if is_receipt(path):
             return await self._stat_receipt(case_id, path)
         support, name = _side(path)
-        if not support:
-            for hold in self._transfers.holders.pending(case_id):
-                if _is_shown(hold.upload) and shown_path(hold.upload) == name:
-                    return self._upload_entry(dataclasses.replace(hold.upload, offset=hold.offset))
+        waiting = None if support else self._waiting_at(case_id, name)
+        if waiting is not None:
+            return waiting
+        found = await self._r.database.read(lambda conn: _found_at(conn, case_id, name, support))
+        entry = await self._entry_of(found, case_id, path)
+        if entry is None:
+            raise NotFound
+        return entry
 
-        def work(conn: Connection) -> Upload | Attachment | datetime | None:
-            upload = None if support else shown_upload(conn, case_id, name)
-            if upload is not None:
-                return upload
-            attachment = shown_attachment(conn, case_id, name, support)
-            if attachment is not None:
-                return attachment
-            refused = None if support else refused_upload(conn, case_id, name)
-            if refused is not None:
-                return refused
-            made_at = None if support else directories.made_at(conn, case_id, name)
-            return made_at or (_LONG_AGO if _is_any_below(conn, case_id, name, support) else None)
+    async def place(self, case_id: str, path: str) -> Place:
+        """What is where a file is to be written, which is not below `from-support` or `receipts`: looked at in one step, as many
+        small files are put one after the other. Raises NotFound where there is no such case."""
+        waiting = self._waiting_at(case_id, path)
+        parent = path.rpartition("/")[0]
 
-        found = await self._r.database.read(work)
+        def look(conn: Connection) -> tuple[Case | None, Upload | Attachment | datetime | None, bool]:
+            found = None if waiting is not None else _found_at(conn, case_id, path, support=False)
+            return cases.get(conn, case_id), found, not parent or _is_directory(conn, case_id, parent)
+
+        case, found, has_parent = await self._r.database.read(look)
+        if case is None:
+            raise NotFound
+        return Place(case, waiting or await self._entry_of(found, case_id, path), has_parent)
+
+    def _waiting_at(self, case_id: str, path: str) -> Entry | None:
+        """What this worker has at the path, and the database does not know yet."""
+        for hold in self._transfers.holders.pending(case_id):
+            if _is_shown(hold.upload) and shown_path(hold.upload) == path:
+                return self._upload_entry(dataclasses.replace(hold.upload, offset=hold.offset))
+        return None
+
+    async def _entry_of(self, found: Upload | Attachment | datetime | None, case_id: str, path: str) -> Entry | None:
         if isinstance(found, Upload) and found.state is UploadState.REFUSED:
             return _refused_entry(found, path)
         if isinstance(found, Upload):
@@ -96,9 +119,9 @@ class View:
         if isinstance(found, Attachment):
             return _attachment_entry(found, path)
         if found is None:
-            raise NotFound
+            return None
         modified = await self._created_at(case_id) if found is _LONG_AGO else found
-        return Entry(path=path, is_directory=True, modified_at=modified, read_only=support)
+        return Entry(path=path, is_directory=True, modified_at=modified, read_only=_side(path)[0])
 
     async def list(self, case_id: str, path: str) -> Sequence[Entry]:
         """What is directly in a directory, sorted by name. Raises NotFound."""
@@ -187,6 +210,27 @@ class View:
 
 
 _LONG_AGO = datetime.min
+
+
+def _found_at(conn: Connection, case_id: str, name: str, support: bool) -> Upload | Attachment | datetime | None:
+    """What stands at the name; of a directory the time of its making, `_LONG_AGO` where it is there for what is in it."""
+    upload = None if support else shown_upload(conn, case_id, name)
+    if upload is not None:
+        return upload
+    attachment = shown_attachment(conn, case_id, name, support)
+    if attachment is not None:
+        return attachment
+    refused = None if support else refused_upload(conn, case_id, name)
+    if refused is not None:
+        return refused
+    made_at = None if support else directories.made_at(conn, case_id, name)
+    return made_at or (_LONG_AGO if _is_any_below(conn, case_id, name, support) else None)
+
+
+def _is_directory(conn: Connection, case_id: str, name: str) -> bool:
+    if directories.made_at(conn, case_id, name) is not None:
+        return True
+    return isinstance(_found_at(conn, case_id, name, support=False), datetime)
 
 
 def _side(path: str) -> tuple[bool, str]:

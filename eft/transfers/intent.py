@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+import re
 
 from eft.domain.actor import Actor
-from eft.domain.errors import CaseFull
+from eft.domain.errors import CaseFull, Conflict, DigestInvalid, LengthInvalid
+from eft.domain.names import check_name
 from eft.domain.upload import COMMIT_BYTES, COMMIT_SECONDS, Source
 
 BATCH = 1024 * 1024
 """Bytes that are hashed, sealed and written in one go."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 FULL = 2 * BATCH
 """Bytes waiting in memory from which a sender should pause. One more batch may be under way."""
@@ -31,6 +35,22 @@ class Intent:
     modified_at: datetime | None = None
     concat: str | None = None
     in_draft: bool = False
+
+    def checked(self) -> Intent:
+        """The same, with its digest in lower case. Raises NameNotAllowed, DigestInvalid, LengthInvalid, Conflict."""
+        check_name(self.name)
+        if self.length is not None and self.length < 0:
+            raise LengthInvalid("A length cannot be negative.", "Send the file's size in bytes.")
+        if self.name == "from-support" or self.name.startswith("from-support/"):
+            raise Conflict("The name from-support is kept for what support hands back.", "Choose another name.")
+        if self.name == "receipts" or self.name.startswith("receipts/"):
+            raise Conflict("The name receipts is kept for the receipts of what was sent.", "Choose another name.")
+        if self.sha256 is None:
+            return self
+        digest = self.sha256.lower()
+        if not _SHA256.fullmatch(digest):
+            raise DigestInvalid
+        return replace(self, sha256=digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,9 @@ from eft.storage.ports import SegmentId
 from eft.transfers.concatenation import Concatenation
 from eft.transfers.holders import Holders
 from eft.transfers.resources import Resources
+from eft.transfers.settled import Settled
 
-_AT_ONCE = 32
+_TOGETHER = 32
 _RECOVER_EVERY_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Jobs:
         self._r = resources
         self._holders = holders
         self._concatenation = concatenation
+        self._settled = Settled(resources, holders.publication)
         self._recovered_at = float("-inf")
 
     async def tick(self) -> None:
@@ -92,12 +94,18 @@ class Jobs:
             await reception.release()
 
     async def _publish_settled(self) -> None:
+        """Those with a known digest together; any whose bytes have to be read for it by itself."""
         now = self._r.clock.now()
-        due = await self._r.database.read(lambda conn: [upload.id for upload in uploads.settling_due(conn, now)])
-        for at in range(0, len(due), _AT_ONCE):
-            some = due[at : at + _AT_ONCE]
-            publish = self._holders.publication.publish_settled
-            await asyncio.gather(*(self._attempt("settle", publish(upload_id), upload_id) for upload_id in some))
+        due = await self._r.database.read(lambda conn: uploads.settling_due(conn, now))
+        known = [upload for upload in due if upload.sha256 is not None]
+        for group in (known[at : at + _TOGETHER] for at in range(0, len(known), _TOGETHER)):
+            try:
+                await self._settled.publish(group)
+            except Exception:  # because of one of them, and the others are not to wait for it
+                for upload in group:
+                    await self._attempt("settle", self._settled.publish([upload]), upload.id)
+        by_themselves = [upload for upload in due if upload.sha256 is None]
+        await asyncio.gather(*(self._attempt("settle", self._settled.publish([upload]), upload.id) for upload in by_themselves))
 
     async def _concatenate(self) -> None:
         for upload_id in await self._r.database.read(uploads.waiting_for_parts):

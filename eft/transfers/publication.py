@@ -11,7 +11,7 @@ import logging
 
 from eft.db import attachments, cases, uploads
 from eft.db.engine import Connection
-from eft.domain.actor import SYSTEM, Actor
+from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import Case, PurgeState
 from eft.domain.errors import DigestMismatch, NotFound, WriterDisplaced
@@ -22,17 +22,15 @@ from eft.transfers.content import digest_of
 from eft.transfers.hold import Hold
 from eft.transfers.manifest_of import manifest_of
 from eft.transfers.resources import Resources, ensure_case_key, lock_open_case
-from eft.transfers.sidecars import Sidecars
 
 log = logging.getLogger(__name__)
 
 
 class Publication:
-    """Ends uploads: published, settling, or refused."""
+    """Ends uploads: published, settling, or refused. Those that settle are published by `Settled`."""
 
     def __init__(self, resources: Resources) -> None:
         self._r = resources
-        self._sidecars = Sidecars(resources)
         self._reading: dict[str, asyncio.Future[Attachment | None]] = {}
 
     async def finish(self, hold: Hold, completeness: Completeness, still: Callable[[], None] | None = None) -> Attachment | None:
@@ -65,11 +63,11 @@ class Publication:
         def work(conn: Connection) -> Attachment:
             case = lock_open_case(conn, hold.upload.case_id)
             row = self._end_row(conn, hold, UploadState.PUBLISHED, sha256)
-            return self._publish(conn, case, row, completeness, hold.intent.actor, now)
+            return self.publish_row(conn, case, row, completeness, hold.intent.actor, now)
 
         attachment = await self._r.database.write(work)
         hold.mark_ended()
-        self._announce(attachment)
+        self.announce(attachment)
         return attachment
 
     async def _seal(self, hold: Hold) -> None:
@@ -115,8 +113,8 @@ class Publication:
             ended = replace(row, state=state, sha256=sha256, holder=None)
             uploads.save(conn, ended)
             if state is UploadState.PUBLISHED:
-                return self._publish(conn, locked, ended, Completeness.DECLARED, Actor(row.actor), now)
-            self._record_refusal(conn, Actor(row.actor), ended, now)
+                return self.publish_row(conn, locked, ended, Completeness.DECLARED, Actor(row.actor), now)
+            self.record_refusal(conn, Actor(row.actor), ended, now)
             return None
 
         attachment = await self._r.database.write(work)
@@ -124,7 +122,7 @@ class Publication:
             log.warning("upload.refused", extra={"upload_id": upload_id, "case_id": upload.case_id})
             raise DigestMismatch(declared or "", sha256)
         if attachment is not None:
-            self._announce(attachment)
+            self.announce(attachment)
         return attachment
 
     async def settle(self, hold: Hold, seconds: float | None, still: Callable[[], None] | None = None) -> None:
@@ -155,42 +153,6 @@ class Publication:
         await self._r.database.write(work)
         hold.mark_ended()
 
-    async def publish_settled(self, upload_id: str) -> bool:
-        """Publishes a settling upload whose time has come. False where it has not, where its client has opened it again, or
-        somebody else did."""
-        upload, case = await self._r.database.read(lambda conn: _with_case(conn, upload_id))
-        if upload is None or upload.state is not UploadState.SETTLING or case is None or case.purge is not PurgeState.NONE:
-            return False
-        sha256 = upload.sha256 or await digest_of(self._r, case, upload)
-        declared = await self._sidecars.about(replace(upload, sha256=sha256))
-        statement = await self._sidecars.said_by(upload)
-        completeness = Completeness.CLOSED if declared is None else Completeness.DECLARED
-        now = self._r.clock.now()
-
-        def work(conn: Connection) -> Attachment | None:
-            locked = cases.lock(conn, upload.case_id)
-            row = uploads.lock(conn, upload_id)
-            if locked is None or row is None or locked.purge is not PurgeState.NONE or row.epoch != upload.epoch:
-                return None
-            if row.state is not UploadState.SETTLING or row.settles_at is None or row.settles_at > now or row.holder is not None:
-                return None
-            if declared not in (None, sha256):
-                refused = replace(row, state=UploadState.REFUSED, sha256=sha256, declared_sha256=declared, settles_at=None)
-                uploads.save(conn, refused)
-                self._record_refusal(conn, SYSTEM, refused, now)
-                return None
-            if statement is not None:
-                self._sidecars.compare(conn, upload.case_id, statement, SYSTEM)
-            ended = replace(row, state=UploadState.PUBLISHED, sha256=sha256, settles_at=None)
-            uploads.save(conn, replace(ended, inline=None))
-            return self._publish(conn, locked, ended, completeness, SYSTEM, now)
-
-        attachment = await self._r.database.write(work)
-        if attachment is None:
-            return False
-        self._announce(attachment)
-        return True
-
     def _small_content(self, hold: Hold) -> bytes | None:
         """The bytes of a file that is small and wholly in memory, else None. Raises ChecksumMismatch."""
         if hold.offset > SMALL or not hold.is_in_memory or hold.upload.segments:
@@ -205,11 +167,11 @@ class Publication:
             key = ensure_case_key(conn, self._r.keys, case)
             sealed = seal_inline(key, self._r.region, case.uid, hold.upload.id, content)
             row = self._end_row(conn, hold, UploadState.PUBLISHED, sha256)
-            return self._publish(conn, case, replace(row, inline=sealed), completeness, hold.intent.actor, now)
+            return self.publish_row(conn, case, replace(row, inline=sealed), completeness, hold.intent.actor, now)
 
         attachment = await self._r.database.write(work)
         hold.mark_ended()
-        self._announce(attachment)
+        self.announce(attachment)
         return attachment
 
     def _end_row(
@@ -255,9 +217,10 @@ class Publication:
             uploads.insert(conn, row)
         return row
 
-    def _publish(
+    def publish_row(
         self, conn: Connection, case: Case, upload: Upload, completeness: Completeness, actor: Actor, now: datetime
     ) -> Attachment:
+        """The attachment that a whole upload becomes, and the line in the audit log. The caller has locked both."""
         assert upload.sha256 is not None
         manifest = None
         if upload.inline is None:
@@ -305,21 +268,23 @@ class Publication:
 
         def work(conn: Connection) -> None:
             lock_open_case(conn, hold.upload.case_id)
-            self._record_refusal(conn, hold.intent.actor, self._end_row(conn, hold, UploadState.REFUSED, received), now)
+            self.record_refusal(conn, hold.intent.actor, self._end_row(conn, hold, UploadState.REFUSED, received), now)
 
         await self._r.database.write(work)
         hold.mark_ended()
         log.warning("upload.refused", extra={"upload_id": hold.upload.id, "case_id": hold.upload.case_id})
         raise DigestMismatch(declared, received)
 
-    def _announce(self, attachment: Attachment) -> None:
+    def announce(self, attachment: Attachment) -> None:
+        """Once that is durable: counts it, and logs it."""
         self._r.observer.published(attachment.source)
         if attachment.inline is not None:
             self._r.observer.received(attachment.source, attachment.size)
         facts = {"upload_id": attachment.id, "case_id": attachment.case_id, "bytes": attachment.size, "source": attachment.source}
         log.info("upload.published", extra=facts)
 
-    def _record_refusal(self, conn: Connection, actor: Actor, upload: Upload, now: datetime) -> None:
+    def record_refusal(self, conn: Connection, actor: Actor, upload: Upload, now: datetime) -> None:
+        """The line in the audit log for an upload whose digest is not the declared one."""
         self._r.record(
             conn,
             actor,

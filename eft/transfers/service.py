@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 import logging
-import re
 import secrets
 
 from eft.db import attachments, cases, uploads, usage
@@ -15,17 +14,7 @@ from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import Case
 from eft.domain.digests import RunningDigest
-from eft.domain.errors import (
-    AlreadyFinished,
-    CaseClosed,
-    Conflict,
-    DigestInvalid,
-    LengthInvalid,
-    NotFound,
-    Purged,
-    UploadTerminated,
-)
-from eft.domain.names import check_name
+from eft.domain.errors import AlreadyFinished, CaseClosed, NotFound, Purged, UploadTerminated
 from eft.domain.upload import SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
 from eft.transfers.announced import tell_length, tell_sha256
@@ -37,8 +26,6 @@ from eft.transfers.jobs import Jobs
 from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, check_takes_data, lock_open_case
 from eft.transfers.segment_ends import settle_segments
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +60,16 @@ class Transfers:
     # Taking in.
 
     async def begin(self, case_id: str, intent: Intent) -> Reception:
-        """A new upload. Nothing is stored before it must be: a small file that is finished at once costs one transaction.
+        """A new upload. Raises NotFound, and what `begin_in` raises."""
+        return await self.begin_in(await self._open_case(case_id), intent)
 
-        Raises NotFound, CaseClosed, CasePurging, CaseFull, StorageFull, NameNotAllowed, DigestInvalid, LengthInvalid.
-        """
-        intent = _checked(intent)
-        case = await self._open_case(case_id)
+    async def begin_in(self, case: Case, intent: Intent) -> Reception:
+        """The same. Nothing is stored before it must be: a small file that is finished at once costs one transaction. Raises
+        CaseClosed, CasePurging, CaseFull, StorageFull, NameNotAllowed, DigestInvalid, LengthInvalid."""
+        intent = intent.checked()
+        check_takes_data(case)
         self._r.check_room()
-        allowance = await self._allowance(case_id)
+        allowance = await self._allowance(case.id)
         if allowance is not None:
             allowance.check(intent.length or 0)
         reception = self.holders.begin(self._new_upload(case, intent), case, intent, RunningDigest())
@@ -89,7 +78,7 @@ class Transfers:
 
     async def register(self, case_id: str, intent: Intent) -> Upload:
         """A new upload, known to the database, without a byte yet. Raises what `begin` raises."""
-        intent = _checked(intent)
+        intent = intent.checked()
         self._r.check_room()
         quota = self._r.settings.case_bytes
 
@@ -111,7 +100,7 @@ class Transfers:
         Raises NotFound, also for another case's part; Invalid for what is no part; UploadExpired, UploadTerminated,
         DigestMismatch, and what `register` raises.
         """
-        intent = _checked(intent)
+        intent = intent.checked()
         case = await self._open_case(case_id)
         made = await self._concatenation.create(case, self._new_upload(case, intent), intent, part_ids)
         await self._concatenation.assemble(made.id)
@@ -144,7 +133,7 @@ class Transfers:
             raise Purged(attachment.gone_at)
         self._r.check_room()
         allowance = await self._allowance(case.id)
-        upload = self._new_upload(case, _checked(intent))
+        upload = self._new_upload(case, intent.checked())
         if attachment.inline is not None:
             content = await open_attachment(self._r, attachment)
             small = await content.read(0, content.size)
@@ -381,20 +370,3 @@ class Transfers:
             return replace(facts, end=reader.durable.end)
         finally:
             reader.close()
-
-
-def _checked(intent: Intent) -> Intent:
-    """The intent with its digest in lower case. Raises NameNotAllowed, DigestInvalid, LengthInvalid, Conflict."""
-    check_name(intent.name)
-    if intent.length is not None and intent.length < 0:
-        raise LengthInvalid("A length cannot be negative.", "Send the file's size in bytes.")
-    if intent.name == "from-support" or intent.name.startswith("from-support/"):
-        raise Conflict("The name from-support is kept for what support hands back.", "Choose another name.")
-    if intent.name == "receipts" or intent.name.startswith("receipts/"):
-        raise Conflict("The name receipts is kept for the receipts of what was sent.", "Choose another name.")
-    if intent.sha256 is None:
-        return intent
-    digest = intent.sha256.lower()
-    if not _SHA256.fullmatch(digest):
-        raise DigestInvalid
-    return replace(intent, sha256=digest)

@@ -52,30 +52,36 @@ class Statement:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A digest file beside a file, and the SHA-256 of each earlier version of that."""
+
+    digest_file: Upload | Attachment
+    earlier: frozenset[str]
+
+
 class Sidecars:
     """Finds what digest files say, and compares it with what came."""
 
     def __init__(self, resources: Resources) -> None:
         self._r = resources
 
-    async def about(self, upload: Upload) -> str | None:
-        """The SHA-256 that a digest file beside the upload says it must have; None where there is none, or none of this
-        version."""
+    def look_beside(self, conn: Connection, upload: Upload) -> Beside | None:
+        """The digest file that lies beside the upload now, None where there is none."""
         if upload.source is not Source.SFTP or upload.name.endswith(SUFFIX):
             return None
         path = upload.name + SUFFIX
+        beside: Upload | Attachment | None = uploads.by_name(conn, upload.case_id, path, Source.SFTP)
+        if beside is None or beside.state is not UploadState.SETTLING:
+            beside = attachments.newest_by_name(conn, upload.case_id, path, from_support=False)
+            if beside is None or beside.hidden or beside.state is not AttachmentState.AVAILABLE:
+                return None
+        return Beside(beside, frozenset(attachments.digests_of_name(conn, upload.case_id, upload.name)))
 
-        def work(conn: Connection) -> tuple[Upload | Attachment | None, set[str]]:
-            beside: Upload | Attachment | None = uploads.by_name(conn, upload.case_id, path, Source.SFTP)
-            if beside is None or beside.state is not UploadState.SETTLING:
-                beside = attachments.newest_by_name(conn, upload.case_id, path, from_support=False)
-                if beside is not None and (beside.hidden or beside.state is not AttachmentState.AVAILABLE):
-                    beside = None
-            return beside, attachments.digests_of_name(conn, upload.case_id, upload.name)
-
-        beside, earlier = await self._r.database.read(work)
-        stated = None if beside is None else await self._stated_in(beside, upload.name)
-        return None if stated in earlier and stated != upload.sha256 else stated
+    async def about(self, upload: Upload, beside: Beside) -> str | None:
+        """The SHA-256 that the digest file says the upload must have; None where it says none, or one of an earlier version."""
+        stated = await self._stated_in(beside.digest_file, upload.name)
+        return None if stated in beside.earlier and stated != upload.sha256 else stated
 
     async def said_by(self, upload: Upload) -> Statement | None:
         """What the upload says of another file, where it is a digest file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 import hashlib
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from eft.domain.attachment import Attachment
 from eft.domain.errors import AlreadyExists, NameNotAllowed, NotEmpty, NotFound, ReadOnly
 from eft.domain.upload import Completeness, Source, UploadState
-from eft.transfers import Directory, Entry, Reception, Transfers
+from eft.transfers import Directory, Reception, Transfers
 from tests.contract.receive_path.conftest import CUSTOMER, Site, intent, read_all
 
 MIB = 1024 * 1024
@@ -101,9 +102,10 @@ async def test_what_is_done_to_a_file_is_the_same_if_it_is_published_in_between(
     transfers = await site.worker()
     directory = site.directory_of(transfers)
     await put(directory, "a.log", noise(size))
-    look = directory.stat
+    view = directory._view
+    look = view.stat
 
-    async def looked_at_and_published(case_id: str, path: str) -> Entry:
+    async def looked_at_and_published(look: Callable[[str, str], Awaitable[object]], case_id: str, path: str) -> object:
         found = await look(case_id, path)
         monkeypatch.undo()
         site.clock.advance(seconds=5)
@@ -111,8 +113,10 @@ async def test_what_is_done_to_a_file_is_the_same_if_it_is_published_in_between(
         assert len(await everything(transfers)) == 1
         return found
 
-    monkeypatch.setattr(directory, "stat", looked_at_and_published)
+    for name in ("stat", "place"):
+        monkeypatch.setattr(view, name, partial(looked_at_and_published, getattr(view, name)))
     said = await what(directory)
+    assert len(await everything(transfers)) == 1
     if what is read:
         assert said == noise(size)
     site.clock.advance(seconds=5)

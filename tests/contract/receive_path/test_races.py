@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from eft.db.engine import Connection
 from eft.domain.attachment import Attachment, AttachmentState
+from eft.domain.case import Case
 from eft.domain.digests import PartCheck
 from eft.domain.errors import AlreadyFinished, OffsetMismatch, Purged, StorageFailed, UploadExpired, WriterDisplaced
-from eft.domain.upload import Completeness, UploadState
+from eft.domain.upload import Completeness, Upload, UploadState
 from eft.storage.files import RegionFile
 from eft.transfers import Transfers
 from eft.transfers.publication import Publication
@@ -171,14 +173,14 @@ async def test_a_settling_file_that_cannot_be_published_stops_no_other(
         reception.offer(noise(1000))
         await reception.settle(0)
         ids.append(reception.upload_id)
-    publish = Publication.publish_settled
+    publish = Publication.publish_row
 
-    async def fails_for_one(publication: Publication, upload_id: str) -> bool:
-        if upload_id == ids[0]:
+    def fails_for_one(publication: Publication, conn: Connection, case: Case, upload: Upload, *rest: Any) -> Attachment:
+        if upload.id == ids[0]:
             raise StorageFailed
-        return await publish(publication, upload_id)
+        return publish(publication, conn, case, upload, *rest)
 
-    monkeypatch.setattr(Publication, "publish_settled", fails_for_one)
+    monkeypatch.setattr(Publication, "publish_row", fails_for_one)
     await transfers.tick()
     assert [found.name for found in (await transfers.attachments("C-1", None, 10))[0]] == ["good.log"]
     monkeypatch.undo()

@@ -34,7 +34,6 @@ async def test_any_order_within_the_window_gives_the_file(sizes: list[int], rand
         file.write(at, (piece[:3], piece[3:]), len(piece))
     file.check_whole()
     assert bytes(reception.file.data) == whole
-    file.settled()
 
 
 @settings(max_examples=200, deadline=None)
@@ -48,7 +47,6 @@ async def test_whatever_is_written_the_file_is_a_prefix_of_what_the_client_meant
         except NotSequential:
             break
     assert bytes(reception.file.data) == bytes(n % 251 for n in range(reception.offset))
-    file.settled()
 
 
 async def test_a_write_before_what_was_received_is_refused_for_good() -> None:
@@ -60,7 +58,6 @@ async def test_a_write_before_what_was_received_is_refused_for_good() -> None:
     assert bytes(reception.file.data) == b"12345"
     with pytest.raises(NotSequential):
         file.check_whole()
-    file.settled()
 
 
 async def test_a_write_beyond_the_window_is_refused() -> None:
@@ -68,7 +65,6 @@ async def test_a_write_beyond_the_window_is_refused() -> None:
     file.write(WINDOW - 10, (bytes(10),), 10)
     with pytest.raises(NotSequential):
         file.write(WINDOW, (b"x",), 1)
-    file.settled()
 
 
 async def test_overlapping_writes_are_refused() -> None:
@@ -76,12 +72,10 @@ async def test_overlapping_writes_are_refused() -> None:
     file.write(10, (bytes(10),), 10)
     with pytest.raises(NotSequential):
         file.write(15, (bytes(10),), 10)
-    file.settled()
     file, _ = new_file()
     file.write(10, (bytes(10),), 10)
     with pytest.raises(NotSequential):
         file.write(0, (bytes(12),), 12)
-    file.settled()
 
 
 async def test_a_hole_is_not_a_whole_file() -> None:
@@ -90,7 +84,6 @@ async def test_a_hole_is_not_a_whole_file() -> None:
     file.write(5, (b"b",), 1)
     with pytest.raises(NotSequential):
         file.check_whole()
-    file.settled()
 
 
 async def test_all_files_of_a_session_share_what_may_wait() -> None:
@@ -113,7 +106,6 @@ async def test_a_file_that_was_gone_on_with_is_told_by_what_was_added(sizes: lis
     for size in sizes:
         file.write(reception.offset, (bytes(size),), size)
     assert file.quarantine(5.0, 600.0) == seconds
-    file.settled()
 
 
 async def test_append_overrides_offsets() -> None:
@@ -122,7 +114,6 @@ async def test_append_overrides_offsets() -> None:
     file.write(0, (b"67",), 2)
     file.write(7, (b"89",), 2)
     assert bytes(reception.file.data) == b"123456789"
-    file.settled()
 
 
 @pytest.mark.parametrize(
@@ -159,4 +150,3 @@ async def test_how_long_a_closed_file_rests(name: str, sizes: list[int], seconds
     for size in sizes:
         file.write(reception.offset, (bytes(size),), size)
     assert file.quarantine(5.0, 600.0) == seconds
-    file.settled()
