@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -184,8 +185,12 @@ class _Descriptor:
         os.close(self._number)
 
 
+LARGE = 512 * 1024
+"""Bytes from which a write is worth a wait for the disk, which is not the wait for its being durable."""
+
+
 class RegionFile:
-    """A file of `RegionFiles`."""
+    """A file of `RegionFiles`. One thread at a time."""
 
     __slots__ = ("_descriptor",)
 
@@ -211,9 +216,24 @@ class RegionFile:
         return done
 
     def write_at(self, data: Bytes, offset: int) -> None:
-        done = os.pwrite(self._descriptor, data, offset)
+        done = self._write_past_the_cache(data, offset) if len(data) >= LARGE else 0
         while done < len(data):
             done += os.pwrite(self._descriptor, memoryview(data)[done:], offset + done)
+
+    def _write_past_the_cache(self, data: Bytes, offset: int) -> int:
+        """What many pages from memory that begins at one are written with (O_DIRECT): copying them into the page cache, where
+        nobody reads them soon, costs as much as the digest. How much was written; 0 where the file system or this memory does
+        not allow it."""
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
+            return os.pwrite(self._descriptor, data, offset)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return 0
+        finally:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags)
 
     def allocate(self, size: int) -> None:
         os.posix_fallocate(self._descriptor, 0, size)

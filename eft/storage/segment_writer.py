@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
+from mmap import mmap
 
 from eft.domain.errors import StorageFailed
 from eft.storage.failures import translated
@@ -23,18 +24,18 @@ more than these to verify."""
 
 class BatchBuffers:
     """Buffers of one batch each, lent to whoever seals just now: as many as threads seal at once, and no page fault for each
-    batch. Safe for threads."""
+    batch. Whole pages, as writing past the page cache wants them. Safe for threads."""
 
     def __init__(self) -> None:
-        self._free: deque[bytearray] = deque()
+        self._free: deque[mmap] = deque()
 
-    def take(self) -> bytearray:
+    def take(self) -> mmap:
         try:
             return self._free.pop()
         except IndexError:
-            return bytearray(BATCH_BLOCKS * STORED)
+            return mmap(-1, BATCH_BLOCKS * STORED)
 
-    def give(self, buffer: bytearray) -> None:
+    def give(self, buffer: mmap) -> None:
         self._free.append(buffer)
 
 

@@ -21,6 +21,10 @@ GONE = (OSError, http.client.HTTPException)
 """What a connection to a killed gateway ends with."""
 
 
+IDLE_S = 60.0
+"""Seconds. A gateway ends a connection that asks nothing for 75."""
+
+
 class Refused(Exception):
     """An answer that is not a success."""
 
@@ -47,18 +51,22 @@ class Upload:
 
 @dataclass
 class TusCustomer:
-    """Sends with one upload token, on a connection that is kept as long as it lives."""
+    """Sends with one upload token, on a connection that is kept as long as it lives and is used: one that was idle for a minute
+    is about to be ended by its gateway, and is not used again."""
 
     gateway: Gateway
     token: str
     host: str | None = None
     timeout_s: float = 60.0
     _connection: http.client.HTTPSConnection | None = field(default=None, repr=False)
+    _used_at: float = field(default=0.0, repr=False)
 
     def request(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | Iterable[bytes] | None = None
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """One request, as it is; raises what GONE names where the gateway does."""
+        if time.monotonic() - self._used_at > IDLE_S:
+            self.hang_up()
         if self._connection is None:
             self._connection = self._connect()
         try:
@@ -72,6 +80,7 @@ class TusCustomer:
         except BaseException:
             self.hang_up()
             raise
+        self._used_at = time.monotonic()
         if answer.will_close:
             self.hang_up()
         return answer.status, answer.headers, content
