@@ -367,7 +367,7 @@ class Hold:
         # What else was told of the upload meanwhile stands.
         self.upload = replace(self.upload, state=stored.state, epoch=stored.epoch, holder=stored.holder)
         segment_id = SegmentId(self.case.uid, facts.file_upload_id, facts.file_epoch)
-        self._writer = OpenSegment(partial(self._r.segments.create, segment_id, key, facts.start), facts.start)
+        self._writer = OpenSegment(partial(self._r.segments.create, segment_id, key, facts.start), facts.start, self._r.hashers)
         self.segment = facts
         return self._writer
 

@@ -9,6 +9,7 @@ from eft.domain.digests import PartCheck, RunningDigest
 from eft.domain.errors import EftError, StorageFailed, StorageFull
 from eft.storage.ports import SegmentWriter
 from eft.transfers.gathering import gathered
+from eft.transfers.hashing import Hashers
 
 Parts = list[bytes | memoryview]
 
@@ -19,8 +20,9 @@ class OpenSegment:
     """From its row on. Its file is made with the first bytes that go into it, so that a thread is asked once for both. Every
     method blocks; one at a time. Raises StorageFull, StorageFailed."""
 
-    def __init__(self, create: Callable[[], SegmentWriter], start: int) -> None:
+    def __init__(self, create: Callable[[], SegmentWriter], start: int, hashers: Hashers) -> None:
         """`start`: where it begins in the upload."""
+        self._hashers = hashers
         self._create = create
         self._start = start
         self._writer: SegmentWriter | None = None
@@ -40,12 +42,11 @@ class OpenSegment:
         """Adds `parts`, which is empty afterwards where there is no check. `unchecked`: the one part that is not checked."""
         writer = self.make()
         for group in gathered(parts) if check is None else [parts]:
-            for part in group:
-                if digest is not None:
-                    digest.update(part)
-                if check is not None and part is not unchecked:
-                    check.update(part)
-            writer.append(group)
+            with self._hashers.hashed(group, digest):
+                for part in group:
+                    if check is not None and part is not unchecked:
+                        check.update(part)
+                writer.append(group)
 
     def commit(self, parts: Parts, digest: RunningDigest | None) -> int:
         """What was stored, and `parts` after it, is on stable storage. Returns where the next byte goes."""

@@ -18,6 +18,7 @@ from eft.domain.clock import Clock
 from eft.domain.errors import CaseClosed, CasePurging, NotFound
 from eft.storage.ports import KeyStore, SegmentStore
 from eft.transfers.bus import Bus
+from eft.transfers.hashing import Hashers
 from eft.transfers.intent import TransferSettings
 from eft.transfers.observer import Observer, Unobserved
 from eft.transfers.uncancelled import uncancelled
@@ -41,6 +42,7 @@ class Resources:
     settings: TransferSettings
     observer: Observer = field(default_factory=Unobserved)
     check_room: Callable[[], None] = lambda: None
+    hashers: Hashers = field(default_factory=Hashers)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(…)` in a thread. It has ended when this returns, be it by a cancellation."""
