@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import hashlib
 from pathlib import Path
 import subprocess
+from threading import Event
 import time
 from typing import Any
 import urllib.request
@@ -32,15 +33,15 @@ Program = Callable[[str], str]
 class Tuspy:
     """tuspy, with a SHA-1 for every part, as a script at a customer's would use it."""
 
-    def __init__(self, gateway: Gateway, token: str, source: Source) -> None:
-        self._source = source
+    def __init__(self, gateway: Gateway, token: str, source: Source, told_to_go_on: Event) -> None:
+        self._source, self._told_to_go_on = source, told_to_go_on
         self._client = TusClient(f"{gateway.url}/files", headers={"Authorization": f"Bearer {token}"})
         self._url: str | None = None
         self.acknowledged = 0
         self.lost = 0
 
     def send(self) -> None:
-        """Takes its time, until the gateway has been away once."""
+        """Takes its time, until the gateway has been away once; then goes on when it is told."""
         deadline = time.monotonic() + 120
         while True:
             try:
@@ -48,6 +49,7 @@ class Tuspy:
             except (TusCommunicationError, requests.RequestException):
                 self.lost += 1
                 assert time.monotonic() < deadline
+                assert self._told_to_go_on.wait(120)
                 time.sleep(0.2)
 
     def _go_on(self, pause_s: float) -> None:
@@ -71,14 +73,14 @@ class Tuspy:
 class Curl:
     """One PATCH for all that is left, as `curl -T` does it; the rest comes from a pipe."""
 
-    def __init__(self, curl: str, customer: TusCustomer, source: Source) -> None:
-        self._customer, self._source = customer, source
+    def __init__(self, curl: str, customer: TusCustomer, source: Source, told_to_go_on: Event) -> None:
+        self._customer, self._source, self._told_to_go_on = customer, source, told_to_go_on
         self._upload = Upload(source.path.name, source, customer.create(source.path.name, source.size))
         self._curl = [curl, "-sS", "-f", "-o", "/dev/null", "--max-time", "120", "--cacert", str(customer.gateway.ca)]
         self.lost = 0
 
     def send(self) -> None:
-        """Takes its time, until the gateway has been away once."""
+        """Takes its time, until the gateway has been away once; then goes on when it is told."""
         deadline = time.monotonic() + 120
         while not self._upload.finished:
             try:
@@ -91,6 +93,7 @@ class Curl:
                 pass
             self.lost += 1
             assert time.monotonic() < deadline
+            assert self._told_to_go_on.wait(120)
             time.sleep(0.2)
 
     def _patch(self, rate: str) -> int:
@@ -148,8 +151,9 @@ def several_at_once(gateway: Gateway, case: str, curl: str, work: Path, size: in
     trace = dense(work / "trace", 9, 40 * MIB + 1)
 
     large = Upload("core", core)
-    by_tuspy = [Tuspy(gateway, token, log) for log in logs]
-    by_curl = Curl(curl, TusCustomer(gateway, token), trace)
+    go_on = Event()
+    by_tuspy = [Tuspy(gateway, token, log, go_on) for log in logs]
+    by_curl = Curl(curl, TusCustomer(gateway, token), trace, go_on)
     with ThreadPoolExecutor(6) as pool:
         running = [pool.submit(TusCustomer(gateway, token).send_through_anything, large, part=64 * MIB)]
         running += [pool.submit(customer.send) for customer in by_tuspy]
@@ -168,6 +172,7 @@ def several_at_once(gateway: Gateway, case: str, curl: str, work: Path, size: in
         assert now["core"]["offset"] >= acknowledged >= size // 4
         assert all(now[name]["offset"] >= offset for name, offset in known.items() if name != "trace")
         assert gateway.attachments(case) == []
+        go_on.set()
         for each in running:
             each.result(240)
     assert all(customer.lost for customer in by_tuspy)
