@@ -14,14 +14,14 @@ import pytest
 
 from tests.fixtures.gateway import Gateway
 from tests.stories.conftest import MakeGateway
-from tests.stories.contents import MIB, dense
+from tests.stories.contents import MIB, Source, dense
 from tests.stories.faked_time import FakedTime
 from tests.stories.sftp_customer import SftpCustomer, account_of
 from tests.stories.waiting import refusal, unfinished, until
 
 pytestmark = [pytest.mark.needs("faketime", "sftp"), pytest.mark.timeout(180)]
 
-CUT_WITHIN_S = 4.0
+CUT_WITHIN_S = 2.5
 """About a second, and what a busy machine adds."""
 
 
@@ -109,23 +109,32 @@ def test_to_the_second(timed: Timed, gateway: Gateway, case: str, tmp_path: Path
 def test_a_transfer_under_way_is_cut_and_goes_on_with_a_new_account(
     timed: Timed, gateway: Gateway, case: str, tmp_path: Path
 ) -> None:
-    core = dense(tmp_path / "core", 1, 24 * MIB)
-    account, expires_at = timed.account(case)
-    customer = SftpCustomer(gateway, tmp_path, account)
+    """What other work on the machine adds differs from time to time: one of three cuts has to be seen in time."""
+    took: list[float] = []
+    while not took or (took[-1] >= 1 + CUT_WITHIN_S and len(took) < 3):
+        core = dense(tmp_path / f"core-{len(took)}", len(took) + 1, 24 * MIB)
+        account, expires_at = timed.account(case)
+        took.append(seconds_until_cut(timed, SftpCustomer(gateway, tmp_path, account), core, expires_at, case))
+        assert gateway.attachments(case) == []
+        kept = unfinished(gateway, case)[core.path.name]["offset"]
+        assert 0 < kept < core.size
+    assert 0.5 < took[-1] < 1 + CUT_WITHIN_S, took
+    again, _ = timed.account(case)
+    assert again["username"] != account["username"]
+    SftpCustomer(gateway, tmp_path, again).ok(f"reput {core.path}", f"get {core.path.name} {tmp_path}/back")
+    assert (tmp_path / "back").read_bytes() == core.path.read_bytes()
+
+
+def seconds_until_cut(timed: Timed, customer: SftpCustomer, core: Source, expires_at: datetime, case: str) -> float:
+    """From a second before the account's end to that of its session, in the middle of a put."""
+    name = core.path.name
     timed.clock.run_from(expires_at - timedelta(seconds=20))
     with customer.live("-l", "16000") as session:
         session.tell(f"put {core.path}")
-        until(lambda: unfinished(gateway, case).get("core", {}).get("offset", 0), lambda offset: offset > MIB)
+        until(lambda: unfinished(timed.gateway, case).get(name, {}).get("offset", 0), lambda offset: offset > MIB)
         timed.clock.run_from(expires_at - timedelta(seconds=1))
         took, _ = session.cut(8)
-    assert 0.5 < took < 1 + CUT_WITHIN_S
-    assert gateway.attachments(case) == []
-    kept = unfinished(gateway, case)["core"]["offset"]
-    assert 0 < kept < core.size
-    again, _ = timed.account(case)
-    assert again["username"] != account["username"]
-    SftpCustomer(gateway, tmp_path, again).ok(f"reput {core.path}", f"get core {tmp_path}/back")
-    assert (tmp_path / "back").read_bytes() == core.path.read_bytes()
+    return took
 
 
 def test_a_gateway_that_was_down_at_the_instant_erases_when_it_starts(
