@@ -116,9 +116,14 @@ def send_by_the_button(us: Gateway, window: Page, files: list[Source]) -> None:
         window.reload()
     rows = window.get_by_test_id("unfinished-row")
     expect(rows.first).to_be_visible()
-    begun = {name: item["offset"] for name, item in unfinished(us, CASE).items() if item["state"] == "receiving"}
-    assert large in begun
-    assert {row.get_attribute("data-name") for row in rows.all()} == set(begun), "the page names what to pick again"
+    # What was on its way when the page was left may arrive after it has been drawn again.
+    until(
+        lambda: ({row.get_attribute("data-name") for row in rows.all()}, receiving(us)),
+        lambda names: names[0] == names[1],
+        within_s=30,
+    )
+    begun = receiving(us)
+    assert large in begun, "the page names what to pick again"
     for name in begun:
         pick_again(window, name, sources[name].path)
         row = window.locator(f'[data-testid=visit-row][data-name="{name}"]')
@@ -132,6 +137,10 @@ def send_by_the_button(us: Gateway, window: Page, files: list[Source]) -> None:
         shown[name] = item.get_by_test_id("sha256").inner_text()
     assert shown == {name: source.sha256 for name, source in sources.items()}
     assert {name: item["completeness"] for name, item in listed(us, CASE).items()} == dict.fromkeys(sources, "declared")
+
+
+def receiving(us: Gateway) -> set[str]:
+    return {name for name, item in unfinished(us, CASE).items() if item["state"] == "receiving"}
 
 
 def get_an_account(customer: Person, staff: Person) -> dict[str, Any]:

@@ -29,6 +29,8 @@ export class StateWatch {
       setTimeout(poll, this.link.state.open ? POLL_MS : HINDERED_POLL_MS);
     };
     setTimeout(poll, POLL_MS);
+    // What was on its way when the page was left may have arrived since this one was made.
+    if (this.state.uploads.length > 0) this.soon();
     addEventListener("focus", () => this.soon());
     for (const kind of ["online", "offline"]) addEventListener(kind, () => this.link.networkChanged());
     // What kept the gateway from answering may have been more than the network: a session's end, a case closed meanwhile.

@@ -15,8 +15,8 @@ PIECE = 64 * 1024
 class Line:
     """Forwards connections to a port on loopback. `cut_after`: bytes from the client, of all connections together, after which
     each one is reset, or closed in order where `gently`; nobody gets through any more then. `hold_after`: bytes after which
-    nothing more of the client's is forwarded until `go_on`; `held` is set then. With `silent` nothing gets to the client either
-    from then on, until the gateway ends the connection."""
+    nothing more of the client's is forwarded until `go_on`, or as much as `let_through` says; `held` is set then. With `silent`
+    nothing gets to the client either from then on, until the gateway ends the connection."""
 
     def __init__(
         self,
@@ -31,10 +31,8 @@ class Line:
         self.held = threading.Event()
         self._to, self._left, self._gently = port, cut_after, gently
         self._hold_after, self._silent = hold_after, silent
-        self._going = threading.Event()
-        if hold_after is None:
-            self._going.set()
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._sockets: list[socket.socket] = []
         self._pumps: list[threading.Thread] = []
         self._listener = socket.socket()
@@ -53,7 +51,16 @@ class Line:
 
     def go_on(self) -> None:
         """Holds nothing up any more."""
-        self._going.set()
+        with self._room:
+            self._hold_after = None
+            self._room.notify_all()
+
+    def let_through(self, size: int) -> None:
+        """So many bytes more before the line is held up."""
+        with self._room:
+            if self._hold_after is not None:
+                self._hold_after += size
+            self._room.notify_all()
 
     def run_dry(self, within_s: float) -> bool:
         """Waits until all that was sent has been forwarded, and every connection has ended. Whether that came in time."""
@@ -67,7 +74,7 @@ class Line:
         gently = self._gently if gently is None else gently
         with self._lock:
             self._left = 0
-        self._going.set()
+        self.go_on()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -111,10 +118,12 @@ class Line:
             if self._left is not None:
                 data = data[: self._left]
                 self._left -= len(data)
-            room = len(data) if self._hold_after is None else max(0, self._hold_after - self.sent)
-            self.sent += len(data)
-        sink.sendall(data[:room])
-        if room < len(data) and not self._going.is_set():
-            self.held.set()
-            self._going.wait()
-        sink.sendall(data[room:])
+        while data:
+            with self._room:
+                while self._hold_after is not None and self.sent >= self._hold_after:
+                    self.held.set()
+                    self._room.wait()
+                room = len(data) if self._hold_after is None else min(len(data), self._hold_after - self.sent)
+                self.sent += room
+            sink.sendall(data[:room])
+            data = data[room:]
