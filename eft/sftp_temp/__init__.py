@@ -9,6 +9,7 @@
     operations  what each request does to the case's directory
     codec       SFTP version 3 without I/O: requests      replies  the same, outwards
     handles     open files and directories                reorder  writes that come out of order
+    early       when those are answered
     paths       names from the wire, never outside the case
     errors      eft.domain.errors as status codes and sentences
 """

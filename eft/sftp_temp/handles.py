@@ -56,6 +56,11 @@ class WritableFile:
         """Whether the file is still this handle's: nobody took it over or removed it, and nothing went wrong."""
         return self.error is None and not self.reception.displaced.is_set()
 
+    @property
+    def has_hole(self) -> bool:
+        """Whether a write waits for bytes before it."""
+        return bool(self._window)
+
     def write(self, offset: int, parts: Parts, length: int) -> None:
         """Takes one WRITE. With APPEND the offset says nothing: it goes to the end, §6.3. Raises EftError."""
         self._check()
@@ -122,7 +127,7 @@ class WritableFile:
     def check_whole(self) -> None:
         """Raises what went wrong, or NotSequential where a write still waits for bytes before it."""
         self._check()
-        if self._window:
+        if self.has_hole:
             self.fail(NotSequential("The file was left with a hole."))
             self._check()
 

@@ -6,16 +6,16 @@ Writing and reading on answer at once, without a task or a coroutine; everything
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from eft.domain.actor import Actor
 from eft.domain.clock import Clock
-from eft.domain.errors import Invalid, ReadOnly
+from eft.domain.errors import EftError, Invalid
 from eft.domain.names import COMPONENT_BYTES
 from eft.sftp_temp import codec, paths, replies, requests
 from eft.sftp_temp.digests import choose, digests
 from eft.sftp_temp.downloads import Downloads
+from eft.sftp_temp.early import EarlyReplies
 from eft.sftp_temp.handles import Handle, HandleTable, OpenDirectory, ReadableFile, WritableFile, fill
 from eft.sftp_temp.ports import Directory, Entry, ReadHandle
 from eft.sftp_temp.readahead import ReadAhead
@@ -27,7 +27,6 @@ from eft.transfers.directory import is_temporary_name
 Answer = bytes | Coroutine[Any, Any, bytes]
 
 ENTRIES_A_PAGE = 100
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Operations:
@@ -42,6 +41,7 @@ class Operations:
         self._handles = HandleTable(settings.handles_per_session)
         self._allowance = Allowance(2 * settings.reorder_bytes)
         self._ahead = ReadAhead()
+        self.early = EarlyReplies()
         self._downloads = Downloads(actor)
         self.peer_is_lftp = False
         self.crowded: WritableFile | None = None
@@ -97,6 +97,7 @@ class Operations:
 
     async def end(self) -> None:
         """Lets go of everything. Nothing is settled by it. Never raises."""
+        self.early.end()
         await self._ahead.forget()
         for handle in self._handles.take_all():
             await self._let_go(handle)
@@ -117,14 +118,20 @@ class Operations:
             raise Invalid("The handle is not open for writing.", "Open the file for writing.")
         if file.is_behind(request.offset) and request.length:
             return self._rewrite(request, file)
-        file.write(request.offset, request.parts, request.length)
+        try:
+            file.write(request.offset, request.parts, request.length)
+        except EftError as error:
+            self.early.refuse(file, error)
+            raise
         if file.reception.full:
             self.crowded = file
-        return replies.ok(request.id)
+        if not file.has_hole and not self.early:
+            return replies.ok(request.id)
+        return self.early.answer(file, request.offset + request.length, request.id)
 
     async def _rewrite(self, request: requests.Write, file: WritableFile) -> bytes:
         await file.rewrite(request.offset, request.parts, request.length)
-        return replies.ok(request.id)
+        return self.early.answer(file, request.offset + request.length, request.id)
 
     def _read(self, request: requests.Read) -> Answer:
         file = self._handles.get(request.handle)
@@ -213,7 +220,9 @@ class Operations:
             handle.check_whole()
             rest_s = handle.quarantine(self._settings.settle_s, self._settings.settle_suspicious_s, sets_time=self.peer_is_lftp)
             await handle.reception.settle(rest_s)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, EftError):
+                self.early.refuse(handle, error)
             await handle.let_go()
             raise
         return replies.ok(request.id)
@@ -303,8 +312,8 @@ class Operations:
             await self._empty(path)
             return replies.ok(request.id)
         _check_size(request.attributes, entry.size)
-        if request.attributes.modified_at is not None and entry.kind == "file":
-            await self._directory.touch(self._case, path, _instant(request.attributes.modified_at))
+        if (modified_at := request.attributes.modification_time) is not None and entry.kind == "file":
+            await self._directory.touch(self._case, path, modified_at)
         return replies.ok(request.id)
 
     def _set_stat_of_handle(self, request: requests.FSetStat) -> Answer:
@@ -320,9 +329,9 @@ class Operations:
 
     def _set_on_open_file(self, identifier: bytes, file: WritableFile, attributes: requests.Attributes) -> bytes:
         _check_size(attributes, file.reception.size)
-        if attributes.modified_at is not None:
-            file.modified_at = _instant(attributes.modified_at)
-            self._directory.touch_upload(file.reception.upload_id, file.modified_at)
+        if (modified_at := attributes.modification_time) is not None:
+            file.modified_at = modified_at
+            self._directory.touch_upload(file.reception.upload_id, modified_at)
         return replies.ok(identifier)
 
     async def _cut(self, request: requests.FSetStat, file: WritableFile, size: int) -> bytes:
@@ -356,17 +365,17 @@ class Operations:
         return replies.ok(request.id)
 
     async def _remove_directory(self, request: requests.RemoveDir) -> bytes:
-        await self._directory.remove_directory(self._case, _not_the_root(request.path), self._actor)
+        await self._directory.remove_directory(self._case, paths.below_root(request.path), self._actor)
         return replies.ok(request.id)
 
     async def _remove(self, request: requests.Remove) -> bytes:
-        path = _not_the_root(request.path)
+        path = paths.below_root(request.path)
         await self._land(path)
         await self._directory.remove(self._case, path, self._actor)
         return replies.ok(request.id)
 
     async def _rename(self, request: requests.Rename) -> bytes:
-        old, new = _not_the_root(request.old), _not_the_root(request.new)
+        old, new = paths.below_root(request.old), paths.below_root(request.new)
         await self._land(old)
         await self._directory.rename(self._case, old, new, self._actor, replace=request.replace)
         return replies.ok(request.id)
@@ -379,17 +388,6 @@ class Operations:
 
 def _facts(entry: Entry) -> Facts:
     return Facts(entry.size, entry.modified_at, directory=entry.kind == "directory", read_only=entry.read_only)
-
-
-def _not_the_root(raw: bytes) -> str:
-    path = paths.resolve(raw)
-    if not path:
-        raise ReadOnly("The top directory stays as it is.")
-    return path
-
-
-def _instant(seconds: int) -> datetime:
-    return EPOCH + timedelta(seconds=seconds)
 
 
 def _check_size(attributes: requests.Attributes, size: int) -> None:

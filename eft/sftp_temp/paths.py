@@ -6,7 +6,7 @@ the component before it, and nothing lies above the root.
 
 from __future__ import annotations
 
-from eft.domain.errors import NameNotAllowed
+from eft.domain.errors import NameNotAllowed, ReadOnly
 
 
 def resolve(raw: bytes) -> str:
@@ -28,6 +28,14 @@ def resolve(raw: bytes) -> str:
         elif component not in ("", "."):
             kept.append(component)
     return "/".join(kept)
+
+
+def below_root(raw: bytes) -> str:
+    """The same, of what is to be changed. Raises ReadOnly for the root too."""
+    path = resolve(raw)
+    if not path:
+        raise ReadOnly("The top directory stays as it is.")
+    return path
 
 
 def absolute(path: str) -> str:

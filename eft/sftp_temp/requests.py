@@ -6,11 +6,13 @@ Source: draft-ietf-secsh-filexfer-02 §5 and §6.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from eft.domain.errors import EftError
 
 FLAG_READ, FLAG_WRITE, FLAG_APPEND, FLAG_CREATE, FLAG_TRUNCATE, FLAG_EXCLUSIVE = 1, 2, 4, 8, 16, 32
 """`flags` of OPEN, §6.3."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -22,6 +24,10 @@ class Attributes:
 
     size: int | None = None
     modified_at: int | None = None
+
+    @property
+    def modification_time(self) -> datetime | None:
+        return None if self.modified_at is None else EPOCH + timedelta(seconds=self.modified_at)
 
 
 @dataclass(slots=True)

@@ -78,6 +78,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._host = host
         self._pieces = pieces
         self._operations = make_operations()
+        self._operations.early.send = self._send_late
         self._parser = codec.RequestParser()
         self._channel: Channel | None = None
         self._later: Callable[[Callable[[], None]], object] | None = None
@@ -296,6 +297,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._out_bytes += len(reply)
         if self._out_bytes >= FLUSH_BYTES:
             self._flush()
+
+    def _send_late(self, reply: bytes) -> None:
+        if not self._stopped:
+            self._send(reply)
+            self._flush_soon()
 
     def _flush_soon(self) -> None:
         """Sends when everything that the peer's last bytes held has been looked at: one SSH packet for many replies."""

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 import pytest
 
+from eft.sftp_temp import early
 from tests.properties.sftp_model import HANDLES, READ, WRITE, Case, File, Handle, Listing, Reader, Writer, is_reserved, resolved
 from tests.properties.sftp_sessions import World, status, world, world_behind_a_door
 from tests.unit.sftp import wire
@@ -543,10 +544,11 @@ class Confinement(RuleBasedStateMachine):
 
 @pytest.fixture(params=[world])
 def confinement(
-    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., None]]:
     """Runs so many examples; nothing but warnings may be logged by any."""
     caplog.set_level(logging.ERROR)
+    monkeypatch.setattr(early, "PATIENCE_S", 0.0)  # the one customer asks for nothing before it has its answer
     with asyncio.Runner() as runner:
         manager = request.param(tmp_path)
         Confinement.runner, Confinement.world = runner, runner.run(manager.__aenter__())

@@ -11,7 +11,7 @@ import pytest
 
 from eft.domain.actor import Actor
 from eft.domain.errors import CaseClosed, ReadOnly, SignInRefused, StorageFailed, StorageFull, WriterDisplaced
-from eft.sftp_temp import replies
+from eft.sftp_temp import early, replies
 from eft.sftp_temp import session as session_module
 from eft.sftp_temp.operations import Operations
 from eft.sftp_temp.session import SftpSession
@@ -192,6 +192,100 @@ async def test_a_write_too_far_out_of_order_is_refused_and_names_the_remedy(clie
     reply = await client.ask(wire.write(2, handle, 2**30, b"x"))
     assert reply.code == replies.PERMISSION_DENIED
     assert "client" in reply.message
+
+
+# Writes that come early
+
+
+async def test_a_write_is_answered_when_what_lies_before_it_has_come(client: Client) -> None:
+    handle = await client.open("a", PUT)
+    for n in (2, 1, 4):
+        client.send(wire.write(n, handle, n * 10, bytes([n]) * 10))
+    assert not await client.replies()
+    client.send(wire.write(7, handle, 0, bytes(10)))
+    assert [(reply.id, reply.code) for reply in await client.replies()] == [(7, 0), (1, 0), (2, 0)]
+    client.send(wire.write(8, handle, 30, b"\3" * 10))
+    assert [(reply.id, reply.code) for reply in await client.replies()] == [(8, 0), (4, 0)]
+    assert (await client.ask(wire.write(9, handle, 50, b"end"))).code == 0
+    assert (await client.ask(wire.close(10, handle))).code == 0
+    assert bytes(client.directory.files["a"].data) == b"".join(bytes([n]) * 10 for n in range(5)) + b"end"
+
+
+async def test_a_file_with_a_hole_holds_up_no_other(client: Client) -> None:
+    first, second = await client.open("a", PUT), await client.open("b", PUT)
+    client.send(wire.write(1, first, 10, b"x"))
+    assert (await client.ask(wire.write(2, second, 0, b"y"))).code == 0
+    assert (await client.ask(wire.close(3, second))).code == 0
+    assert not await client.replies()
+
+
+async def test_a_client_that_leaves_a_hole_and_waits_is_answered_once_it_has_waited(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early, "PATIENCE_S", 0.05)
+    handle = await client.open("a", PUT)
+    client.send(wire.write(1, handle, 10, b"x"))
+    client.send(wire.write(2, handle, 20, b"x"))
+    assert not await client.replies()
+    await asyncio.sleep(0.1)
+    assert [(reply.id, reply.code) for reply in await client.replies()] == [(1, 0), (2, 0)]
+    assert (await client.ask(wire.write(3, handle, 30, b"x"))).code == 0, "and waits no more"
+
+
+async def test_a_file_that_grows_is_not_out_of_patience(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early, "PATIENCE_S", 0.2)
+    handle = await client.open("a", PUT)
+    client.send(wire.write(1, handle, 100, b"x"))
+    for n in range(6):
+        await asyncio.sleep(0.1)
+        assert (await client.ask(wire.write(2, handle, n, b"y"))).code == 0
+    await asyncio.sleep(0.5)
+    assert [reply.id for reply in await client.replies()] == [1]
+
+
+@pytest.mark.parametrize("ending", ["close", "refused"])
+async def test_what_waits_in_a_file_that_is_given_up_is_told_so(client: Client, ending: str) -> None:
+    handle = await client.open("a", PUT)
+    client.send(wire.write(1, handle, 10, b"x"))
+    client.send(wire.close(2, handle) if ending == "close" else wire.write(2, handle, 2**30, b"x"))
+    assert sorted((reply.id, reply.code) for reply in await client.replies()) == [
+        (1, replies.PERMISSION_DENIED),
+        (2, replies.PERMISSION_DENIED),
+    ]
+
+
+async def test_what_waits_when_the_disk_is_full_is_told_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock: the client may have nothing more to send."""
+    monkeypatch.setattr(early, "PATIENCE_S", 0.05)
+    handle = await client.open("a", PUT)
+    client.send(wire.write(1, handle, 10, b"x"))
+    file = next(client.session._operations._handles.writable())
+    file.fail(StorageFull())
+    await asyncio.sleep(0.1)
+    assert [(reply.id, reply.code) for reply in await client.replies()] == [(1, replies.PERMISSION_DENIED)]
+
+
+async def test_a_client_may_be_late_by_all_that_it_has_under_way(client: Client) -> None:
+    """As ssh2 sends a file whose first bytes its disk gives last: 64 writes under way, one more for each reply."""
+    handle = await client.open("a", PUT)
+    size, count = 32 * 1024, 640
+    waiting = iter(range(1, count))
+    under_way = {next(waiting) for _ in range(63)}
+    for n in under_way:
+        client.send(wire.write(n, handle, n * size, bytes([n % 251]) * size))
+    assert not await client.replies()
+    client.send(wire.write(count, handle, 0, bytes(size)))
+    answered = 0
+    while answered < count:
+        told = await client.replies()
+        assert told
+        for reply in told:
+            assert reply.code == 0
+            answered += 1
+            if (n := next(waiting, None)) is not None:
+                client.send(wire.write(n, handle, n * size, bytes([n % 251]) * size))
+    assert (await client.ask(wire.close(count + 1, handle))).code == 0
+    assert bytes(client.directory.files["a"].data) == b"".join(bytes([n % 251]) * size for n in range(count))
 
 
 async def test_a_cut_put_is_told_by_its_size(client: Client) -> None:
