@@ -21,17 +21,17 @@ PAIRS = [(cipher, mac) for cipher in CIPHERS for mac in (MACS if cipher.endswith
 CONTENT = os.urandom(1_500_000)
 
 
-async def round_trip(door: OpenDoor, **options: Any) -> None:
+async def round_trip(door: OpenDoor, *, prefix: str = "/", **options: Any) -> None:
     async with door.connect(**options) as connection, connection.start_sftp_client() as sftp:
-        async with sftp.open("/a", "wb") as file:
+        async with sftp.open(f"{prefix}a", "wb") as file:
             for start in range(0, len(CONTENT), 70_001):
                 await file.write(CONTENT[start : start + 70_001])
-        async with sftp.open("/a", "rb") as file:
+        async with sftp.open(f"{prefix}a", "rb") as file:
             assert await file.read() == CONTENT
-        async with sftp.open("/b", "wb") as file:
+        async with sftp.open(f"{prefix}b", "wb") as file:
             for start in range(0, 100_000, 4096):
                 await file.write(CONTENT[start : min(start + 4096, 100_000)])
-        assert (await sftp.stat("/b")).size == 100_000
+        assert (await sftp.stat(f"{prefix}b")).size == 100_000
 
 
 @pytest.mark.parametrize(("cipher", "mac"), PAIRS)
@@ -75,7 +75,7 @@ async def test_keys_are_exchanged_again_in_the_middle_by_the_server(cipher: str)
 def test_on_both_event_loops(run: Callable[..., None]) -> None:
     async def work() -> None:
         async with opened() as door:
-            await asyncio.gather(*(round_trip(door) for _ in range(3)))
+            await asyncio.gather(*(round_trip(door, prefix=f"/{number}") for number in range(3)))
 
     run(work())
 
