@@ -14,6 +14,8 @@ from eft.storage.segment_reader import SegmentFileReader, find, settle
 from eft.storage.segment_writer import BatchBuffers, SegmentFileWriter
 
 _TOP = ("segments",)
+_KNOWN = 10_000
+"""Cases whose directory is known to be durable, at most: for the others it is made sure of again."""
 
 
 class LocalDiskSegments:
@@ -23,6 +25,7 @@ class LocalDiskSegments:
         """Raises StorageFull, StorageFailed."""
         self._files, self._region = files, region
         self._buffers = BatchBuffers()
+        self._known: set[str] = set()
         with translated():
             files.make_directory(_TOP)
             files.sync_directory(())
@@ -69,6 +72,7 @@ class LocalDiskSegments:
 
     def delete_case(self, case: str) -> None:
         directory = _directory(case)
+        self._known.discard(case)
         with translated():
             for name in self._names(case):
                 with suppress(FileNotFoundError):
@@ -95,9 +99,14 @@ class LocalDiskSegments:
                 return []
 
     def _publish(self, case: str) -> None:
-        """Who made the directory may have died before it was durable, so it does not matter who made it."""
+        """Who made the directory may have died before it was durable, so it does not matter who made it. Once it is, it stays
+        until the purge, after which nobody has a key to write there."""
         self._files.sync_directory(_directory(case))
-        self._files.sync_directory(_TOP)
+        if case not in self._known:
+            self._files.sync_directory(_TOP)
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known.add(case)
 
     def _sync_if_there(self, directory: Where) -> None:
         with suppress(FileNotFoundError):

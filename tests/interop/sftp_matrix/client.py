@@ -16,8 +16,6 @@ import signal
 import subprocess
 from typing import Any, ClassVar
 
-TIMEOUT_S = 100
-
 
 class ClientFailed(Exception):
     """The client ended with an error, and what it said."""
@@ -54,6 +52,8 @@ class Client:
     """Capabilities that no test tries yet, which the page says."""
     size: ClassVar[int] = 6_000_000
     """Bytes of the file that it sends and fetches."""
+    patience_s: ClassVar[float] = 100
+    """How long a program may take for one thing."""
 
     def __init__(self, work: Path, account: Account) -> None:
         work.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ class Client:
         ) as process:
             self.running = process
             try:
-                out, _ = process.communicate(stdin.encode(), TIMEOUT_S)
+                out, _ = process.communicate(stdin.encode(), self.patience_s)
             except BaseException:
                 self.signal(signal.SIGKILL)
                 raise

@@ -15,7 +15,7 @@ import subprocess
 import threading
 from typing import BinaryIO
 
-from tests.interop.sftp_matrix.client import TIMEOUT_S, Client, ClientFailed, never
+from tests.interop.sftp_matrix.client import Client, ClientFailed, never
 
 REPLY, DONE, ERROR = b"0", b"1", b"2"
 LIST_ENTRY, ASK_PASSWORD = b"8", b"<"
@@ -49,7 +49,7 @@ class Engine:
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
         self.said = ""
-        self._deadline = threading.Timer(TIMEOUT_S, self._process.kill)
+        self._deadline = threading.Timer(client.patience_s, self._process.kill)
         self._deadline.start()
         for leave in NO_LIMIT.values():
             self._say(leave)
