@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from eft.domain.errors import AlreadyFinished, OffsetMismatch
+from contextlib import suppress
+
+from eft.domain.errors import AlreadyFinished, OffsetMismatch, WriterDisplaced
 from eft.domain.upload import Completeness, Upload, UploadState
 from eft.http_resumable.receiving import Call, Part, Received
 from eft.transfers import Transfers
@@ -29,10 +31,11 @@ async def finish_what_is_whole(transfers: Transfers, upload: Upload, case_id: st
     """
     if upload.state is not UploadState.RECEIVING or upload.offset != upload.length or upload.concat is not None:
         return upload
-    reception = await transfers.take(upload.id, case_id=case_id)
-    try:
-        if reception.offset == reception.length:
-            await reception.finish(Completeness.DECLARED)
-    finally:
-        await reception.release()
+    with suppress(WriterDisplaced, AlreadyFinished):  # by somebody who does the same
+        reception = await transfers.take(upload.id, case_id=case_id)
+        try:
+            if reception.offset == reception.length:
+                await reception.finish(Completeness.DECLARED)
+        finally:
+            await reception.release()
     return await transfers.progress(upload.id, case_id=case_id)

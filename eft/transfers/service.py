@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 import logging
@@ -14,7 +15,7 @@ from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import Case
 from eft.domain.digests import RunningDigest
-from eft.domain.errors import AlreadyFinished, CaseClosed, NotFound, Purged, UploadTerminated
+from eft.domain.errors import AlreadyFinished, CaseClosed, NotFound, Purged, UploadTerminated, WriterDisplaced
 from eft.domain.upload import SegmentFacts, Upload, UploadState
 from eft.storage.ports import SegmentId
 from eft.transfers.announced import tell_length, tell_sha256
@@ -26,6 +27,9 @@ from eft.transfers.jobs import Jobs
 from eft.transfers.reception import Reception
 from eft.transfers.resources import Resources, check_takes_data, lock_open_case
 from eft.transfers.segment_ends import settle_segments
+
+LOOKS = 5
+"""How often somebody who asks for an offset may come between others who take the upload."""
 
 log = logging.getLogger(__name__)
 
@@ -208,21 +212,25 @@ class Transfers:
     async def progress(self, upload_id: str, *, case_id: str) -> Upload:
         """An upload with its exact durable offset, which stays: a live writer is stopped first. A published one too.
 
-        Raises NotFound, UploadExpired, UploadTerminated, Purged.
+        Raises NotFound, UploadExpired, UploadTerminated, Purged. Never that somebody else took it, finished it or closed its case
+        at the same moment: a client that is refused its offset believes that the upload is gone, and begins anew.
         """
-        upload, case = await self.holders.find(upload_id, case_id)
-        check_ended(upload, case)
-        if upload.state is UploadState.PUBLISHED:
-            await self.shared(upload_id, case_id=case_id)
-            return upload
-        if upload.parts:
-            return upload
-        if upload.state is not UploadState.RECEIVING or not case.takes_data:
-            return await self._with_live_offset(upload, case)
-        reception = await self.holders.take(upload_id, case_id)
-        offset, expires_at = reception.durable, reception.expires_at
-        await reception.release()
-        return replace(upload, offset=offset, expires_at=expires_at)
+        for _ in range(LOOKS):
+            upload, case = await self.holders.find(upload_id, case_id)
+            check_ended(upload, case)
+            if upload.state is UploadState.PUBLISHED:
+                await self.shared(upload_id, case_id=case_id)
+                return upload
+            if upload.parts:
+                return upload
+            if upload.state is not UploadState.RECEIVING or not case.takes_data:
+                break
+            with suppress(WriterDisplaced, AlreadyFinished, CaseClosed):
+                reception = await self.holders.take(upload_id, case_id)
+                offset, expires_at = reception.durable, reception.expires_at
+                await reception.release()
+                return replace(upload, offset=offset, expires_at=expires_at)
+        return await self._with_live_offset(upload, case)
 
     async def upload(self, upload_id: str, *, case_id: str) -> Upload:
         """An upload as it is now; displaces nobody. Raises NotFound."""

@@ -17,7 +17,7 @@ from eft.domain.digests import PartCheck
 from eft.domain.errors import AlreadyFinished, OffsetMismatch, Purged, StorageFailed, UploadExpired, WriterDisplaced
 from eft.domain.upload import Completeness, Upload, UploadState
 from eft.storage.files import RegionFile
-from eft.transfers import Transfers
+from eft.transfers import Transfers, holders
 from eft.transfers.publication import Publication
 from eft.transfers.reception import Reception
 from tests.contract.receive_path.conftest import CUSTOMER, Site, die, intent, read_all
@@ -144,6 +144,56 @@ async def test_a_commit_whose_task_is_cancelled_leaves_the_upload_as_if_it_had_n
     attachment = await again.finish(Completeness.DECLARED)
     assert attachment is not None
     assert await read_all(transfers, attachment.id) == content
+
+
+@pytest.mark.parametrize("meanwhile", ["taken", "finished", "closed"])
+async def test_who_asks_for_the_offset_is_told_it_whatever_happens_meanwhile(
+    site: Site, noise: Noise, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """A client that is refused its offset believes that the upload is gone, and begins anew."""
+    first, second, third = await site.worker(), await site.worker(), await site.worker()
+    content = noise(3 * MIB)
+    upload = await first.register("C-1", intent(length=len(content)))
+    writing = await first.take(upload.id, case_id="C-1")
+    writing.offer(content if meanwhile == "finished" else content[:MIB])
+    await writing.commit()
+    if meanwhile == "taken":
+        die(first)  # so that its end is still to be recorded
+    happened = 0
+
+    async def happens() -> None:
+        nonlocal happened
+        happened += 1
+        if happened > 1:
+            return
+        if meanwhile == "finished":
+            await writing.finish(Completeness.DECLARED)
+        elif meanwhile == "closed":
+            await site.close_case("C-1")
+        else:
+            await (await third.take(upload.id, case_id="C-1")).release()
+
+    if meanwhile == "taken":
+        # Between the claim of a taker and its record of what it found.
+        settle = holders.settle_segments
+
+        async def settled(*told: Any) -> Any:
+            await happens()
+            return await settle(*told)
+
+        monkeypatch.setattr(holders, "settle_segments", settled)
+    else:
+        take = second.holders.take
+
+        async def taken(*told: Any, **more: Any) -> Reception:
+            await happens()
+            return await take(*told, **more)
+
+        monkeypatch.setattr(second.holders, "take", taken)
+    told = await second.progress(upload.id, case_id="C-1")
+    assert happened
+    assert told.offset == (len(content) if meanwhile == "finished" else MIB)
+    assert told.state is {"finished": UploadState.PUBLISHED, "closed": UploadState.FROZEN}.get(meanwhile, UploadState.RECEIVING)
 
 
 async def test_a_recovery_that_comes_second_displaces_nobody(site: Site, noise: Noise) -> None:
