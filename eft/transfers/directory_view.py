@@ -12,6 +12,7 @@ Paths are relative, `/` between components, normalised by the door; `""` is the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +22,9 @@ from eft.db import attachments, cases, directories, uploads
 from eft.db.engine import Connection
 from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import Case
-from eft.domain.errors import NotFound
+from eft.domain.errors import EftError, NotFound
 from eft.domain.upload import Source, Upload, UploadState
+from eft.transfers.hold import Hold
 from eft.transfers.receipts_view import RECEIPTS, ReceiptsView, is_receipt
 from eft.transfers.refusals_view import refused_upload, refused_uploads, text_of
 from eft.transfers.resources import Resources
@@ -82,7 +84,7 @@ class View:
         support, name = _side(path)
         waiting = None if support else self._waiting_at(case_id, name)
         if waiting is not None:
-            return waiting
+            return await self._told(waiting)
         found = await self._r.database.read(lambda conn: _found_at(conn, case_id, name, support))
         entry = await self._entry_of(found, case_id, path)
         if entry is None:
@@ -102,14 +104,25 @@ class View:
         case, found, has_parent = await self._r.database.read(look)
         if case is None:
             raise NotFound
-        return Place(case, waiting or await self._entry_of(found, case_id, path), has_parent)
+        entry = await self._entry_of(found, case_id, path) if waiting is None else self._entry_of_hold(waiting)
+        return Place(case, entry, has_parent)
 
-    def _waiting_at(self, case_id: str, path: str) -> Entry | None:
+    def _waiting_at(self, case_id: str, path: str) -> Hold | None:
         """What this worker has at the path, and the database does not know yet."""
         for hold in self._transfers.holders.pending(case_id):
             if _is_shown(hold.upload) and shown_path(hold.upload) == path:
-                return self._upload_entry(dataclasses.replace(hold.upload, offset=hold.offset))
+                return hold
         return None
+
+    async def _told(self, hold: Hold) -> Entry:
+        """Its entry, for a client whose next connection may be another worker's: what it is told is durable, and known there."""
+        if hold.offset:
+            with suppress(EftError):
+                await hold.commit()
+        return self._entry_of_hold(hold)
+
+    def _entry_of_hold(self, hold: Hold) -> Entry:
+        return self._upload_entry(dataclasses.replace(hold.upload, offset=hold.safe))
 
     async def _entry_of(self, found: Upload | Attachment | datetime | None, case_id: str, path: str) -> Entry | None:
         if isinstance(found, Upload) and found.state is UploadState.REFUSED:
@@ -157,8 +170,7 @@ class View:
         if not support:
             for hold in self._transfers.holders.pending(case_id):
                 if _is_shown(hold.upload):
-                    waiting = dataclasses.replace(hold.upload, offset=hold.offset)
-                    self._place(entries, prefix, shown_path(waiting), self._upload_entry(waiting))
+                    self._place(entries, prefix, shown_path(hold.upload), await self._told(hold))
         for directory, at in made.items():
             self._place(entries, prefix, directory, Entry(path=directory, is_directory=True, modified_at=at))
         if path == "":

@@ -348,6 +348,23 @@ async def test_a_file_being_written_is_seen_before_it_is_stored(site: Site) -> N
     assert await names(directory) == ["b.log", "from-support", "receipts"]
 
 
+@pytest.mark.parametrize("looks", ["stat", "list"])
+async def test_what_a_file_is_told_to_have_is_durable_and_can_be_gone_on_from_in_another_worker(
+    site: Site, noise: Noise, looks: str
+) -> None:
+    first, second = await site.worker(), await site.worker()
+    begun = await site.directory_of(first).open_write("C-1", "a.log", CUSTOMER, create=True, truncate=True, exclusive=False)
+    begun.offer(noise(1000))
+    if looks == "stat":
+        told = await site.directory_of(first).stat("C-1", "a.log")
+    else:
+        (told,) = [entry for entry in await site.directory_of(first).list("C-1", "") if entry.path == "a.log"]
+    assert told.size == begun.durable == 1000
+    going_on = await site.directory_of(second).open_write("C-1", "a.log", CUSTOMER, create=False, truncate=False, exclusive=False)
+    assert going_on.offset == 1000
+    await going_on.release()
+
+
 async def test_the_clients_time_of_modification_is_kept(site: Site) -> None:
     transfers = await site.worker()
     directory = site.directory_of(transfers)
