@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Callable
-import gc
 import logging
 import os
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Protocol
 
 import uvloop
 
+from eft.cli.memory import TIDY_EVERY_S, leave_the_program_out_of_collections, tidy_up
 from eft.cli.reports import BEAT_S, Refusal, ReportWriter
 from eft.config import load_config
 from eft.domain.errors import KeyUnavailable, Tampered, UnsafeSetting
@@ -69,14 +69,6 @@ def run(make: Callable[[], Service], reports: ReportWriter) -> int:
     return 0
 
 
-def leave_the_program_out_of_collections() -> None:
-    """What was loaded until now stays: looking through it for garbage again and again cost a twentieth of the CPU of a busy
-    gateway. Young objects are looked at less often: most of a request's are freed by counting."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(5_000, 20, 50)
-
-
 async def _serve(make: Callable[[], Service], reports: ReportWriter) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -85,8 +77,12 @@ async def _serve(make: Callable[[], Service], reports: ReportWriter) -> None:
     await service.start()
     leave_the_program_out_of_collections()
     reports.ready()
+    tidied_at = loop.time()
     while not stopping.is_set():
         reports.beat()
+        if loop.time() - tidied_at >= TIDY_EVERY_S:
+            await tidy_up()
+            tidied_at = loop.time()
         try:
             await asyncio.wait_for(stopping.wait(), BEAT_S)
         except TimeoutError:
