@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, null, select, update
 
 from eft.db import cursors
 from eft.db.paths import Below
@@ -55,8 +55,9 @@ def newest_by_name(conn: Connection, case_id: str, name: str, *, from_support: b
 
 
 def visible(conn: Connection, case_id: str) -> list[Attachment]:
-    """What the client's directory shows: of each name the newest, where it is available and not hidden. Sorted by name."""
-    query = select(attachments).where(attachments.c.case_id == case_id, _shown())
+    """What the client's directory shows: of each name the newest, where it is available and not hidden. Sorted by name. All of
+    each but its manifest and its bytes, which of many small files are more than a listing may cost in memory."""
+    query = select(*_FACTS).where(attachments.c.case_id == case_id, _shown())
     return sorted((record(Attachment, row) for row in conn.execute(query)), key=lambda attachment: attachment.name)
 
 
@@ -141,6 +142,7 @@ _ITS_CASE, _ITS_NAME = (
     bindparam("its_case", type_=attachments.c.case_id.type),
     bindparam("its_name", type_=attachments.c.name.type),
 )
+_FACTS = tuple(null().label(column.name) if column.name in ("manifest", "inline") else column for column in attachments.c)
 _INSERT = Inserting(attachments)
 _GET = Records(Attachment, select(attachments).where(attachments.c.id == bindparam("id")))
 _LAST_VERSION = Statement(select(func.max(attachments.c.version)).where(_named(_ITS_CASE, _ITS_NAME, None)))

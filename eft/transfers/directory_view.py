@@ -116,7 +116,7 @@ class View:
 
     async def _told(self, hold: Hold) -> Entry:
         """Its entry, for a client whose next connection may be another worker's: what it is told is durable, and known there."""
-        if hold.offset:
+        if not hold.is_untouched:
             with suppress(EftError):
                 await hold.commit()
         return self._entry_of_hold(hold)

@@ -36,6 +36,15 @@ def test_an_attachment_comes_back_as_it_was_stored(conn: Connection) -> None:
     assert attachments.get(conn, hexes(2)) is None
 
 
+def test_what_is_listed_has_neither_its_bytes_nor_its_manifest(conn: Connection) -> None:
+    """Ten thousand small files would be in memory at once for one `ls`."""
+    small, large = an_attachment(1, manifest=None, inline=bytes(4096)), an_attachment(2, manifest=bytes(700))
+    for each in (small, large):
+        attachments.insert(conn, each)
+    listed = {found.id: found for found in attachments.visible(conn, "C-1")}
+    assert listed == {each.id: replace(each, manifest=None, inline=None) for each in (small, large)}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [an_attachment(size=-1), an_attachment(version=0), an_attachment(inline=b"x"), an_attachment(case_id="C-9")],
