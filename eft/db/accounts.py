@@ -7,14 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, update
 
+from eft.db.in_lists import in_lists
 from eft.db.rows import insert_new, record, values
 from eft.db.tables import accounts
 from eft.domain.account import TemporaryAccount
 from eft.domain.errors import AlreadyExists
 
 _BY_USERNAME = select(accounts).where(accounts.c.username == bindparam("username"))
-_CHUNK = 500
-"""Ids in one IN list, well below any dialect's limit of parameters."""
 
 
 def insert(conn: Connection, account: TemporaryAccount) -> None:
@@ -48,10 +47,9 @@ def revoke_case(conn: Connection, case_id: str, now: datetime) -> list[Temporary
 
 def alive(conn: Connection, ids: Collection[str], now: datetime) -> set[str]:
     """Those of these accounts (ids) that may be used at this instant."""
-    asked = sorted(ids)
     found: set[str] = set()
-    for first in range(0, len(asked), _CHUNK):
-        query = select(accounts.c.id).where(accounts.c.id.in_(asked[first : first + _CHUNK]), _alive(now))
+    for asked in in_lists(ids):
+        query = select(accounts.c.id).where(accounts.c.id.in_(asked), _alive(now))
         found.update(conn.execute(query).scalars())
     return found
 

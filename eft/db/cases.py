@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, or_, select, update
 
 from eft.db import cursors
+from eft.db.in_lists import in_lists
 from eft.db.rows import insert_new, record, values
 from eft.db.statements import Records
 from eft.db.tables import cases
@@ -17,8 +18,6 @@ from eft.domain.errors import AlreadyExists, CasePurging, NotFound
 _BY_ID = select(cases).where(cases.c.id == bindparam("id"))
 _GET, _LOCK = Records(Case, _BY_ID), Records(Case, _BY_ID.with_for_update())
 _SAVE = update(cases).where(cases.c.id == bindparam("its_id"))
-_CHUNK = 500
-"""Uids in one IN list, well below any dialect's limit of parameters."""
 
 
 def insert(conn: Connection, case: Case) -> None:
@@ -63,10 +62,9 @@ def closed_before(conn: Connection, instant: datetime) -> list[Case]:
 
 def untouched_by_uid(conn: Connection, uids: Collection[str]) -> list[Case]:
     """The cases that have one of these uids and of which no purge has begun, as far as this database knows."""
-    asked = sorted(uids)
     found: list[Case] = []
-    for first in range(0, len(asked), _CHUNK):
-        query = select(cases).where(cases.c.uid.in_(asked[first : first + _CHUNK]), cases.c.purge == PurgeState.NONE)
+    for asked in in_lists(uids):
+        query = select(cases).where(cases.c.uid.in_(asked), cases.c.purge == PurgeState.NONE)
         found.extend(record(Case, row) for row in conn.execute(query))
     return found
 

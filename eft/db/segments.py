@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
+from eft.db.in_lists import in_lists
 from eft.db.rows import record
 from eft.db.statements import Inserting, Records, Statement
 from eft.db.tables import attachments, cases, uploads
@@ -19,8 +20,6 @@ _END = Statement(
     .values(end=bindparam("its_end"))
 )
 _OF_UPLOAD = Records(SegmentFacts, select(table).where(table.c.upload_id == bindparam("id")).order_by(table.c.epoch))
-_CHUNK = 500
-"""Ids in one IN list, well below any dialect's limit of parameters."""
 
 
 def add_segment(conn: Connection, facts: SegmentFacts) -> None:
@@ -45,8 +44,8 @@ def segments(conn: Connection, upload_id: str) -> list[SegmentFacts]:
 def of_uploads(conn: Connection, upload_ids: list[str]) -> dict[str, list[SegmentFacts]]:
     """The segments of each of these uploads that has any."""
     found: dict[str, list[SegmentFacts]] = {}
-    for first in range(0, len(upload_ids), _CHUNK):
-        query = select(table).where(table.c.upload_id.in_(upload_ids[first : first + _CHUNK])).order_by(table.c.epoch)
+    for ids in in_lists(upload_ids):
+        query = select(table).where(table.c.upload_id.in_(ids)).order_by(table.c.epoch)
         for row in conn.execute(query):
             found.setdefault(row.upload_id, []).append(record(SegmentFacts, row))
     return found

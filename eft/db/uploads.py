@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_, select, update
 
 from eft.db import cursors
+from eft.db.in_lists import in_lists
 from eft.db.paths import Below
 from eft.db.segments import add_segment, discardable, drop_segment, end_segment, file_references, live_held, of_uploads, segments
 from eft.db.statements import Inserting, Records, Saving, Statement
@@ -88,10 +89,9 @@ def get(conn: Connection, upload_id: str) -> Upload | None:
 
 def some(conn: Connection, upload_ids: Iterable[str]) -> dict[str, Upload]:
     """Those of these uploads that there are, by id."""
-    wanted = sorted(set(upload_ids))
     found: dict[str, Upload] = {}
-    for first in range(0, len(wanted), 500):
-        query = select(uploads).where(uploads.c.id.in_(wanted[first : first + 500]))
+    for ids in in_lists(list(upload_ids)):
+        query = select(uploads).where(uploads.c.id.in_(ids))
         found.update((upload.id, upload) for upload in _many(conn, query))
     return found
 
