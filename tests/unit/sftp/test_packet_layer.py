@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 import os
+import socket
+import time
 from typing import Any
 
 import asyncssh
@@ -15,7 +17,7 @@ import uvloop
 from eft.sftp_temp import packet_layer
 from eft.sftp_temp.packet_layer import PIECES
 from eft.sftp_temp.transport import CIPHERS, MACS
-from tests.unit.sftp.doors import OpenDoor, opened
+from tests.unit.sftp.doors import PASSWORD, USER, OpenDoor, opened
 
 PAIRS = [(cipher, mac) for cipher in CIPHERS for mac in (MACS if cipher.endswith("-ctr") else MACS[:1])]
 CONTENT = os.urandom(1_500_000)
@@ -96,16 +98,20 @@ async def test_the_fast_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Cut(asyncio.Protocol):
-    """Between client and door: passes on what the client sends in pieces of `sizes`, and changes it on the way."""
+    """Between client and door: passes on what the client sends in pieces of `sizes`, and changes it on the way. `nagle`: a piece
+    that does not fill a segment waits until the last such piece is acknowledged."""
 
-    def __init__(self, port: int, sizes: list[int], change: Callable[[bytearray], None] | None = None) -> None:
-        self.port, self.sizes, self.change, self.sent = port, sizes, change, 0
+    def __init__(
+        self, port: int, sizes: list[int], change: Callable[[bytearray], None] | None = None, *, nagle: bool = False
+    ) -> None:
+        self.port, self.sizes, self.change, self.nagle = port, sizes, change, nagle
 
     async def serve(self) -> asyncio.Server:
         return await asyncio.start_server(self._one, "127.0.0.1", 0)
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self.port)
+        back.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not self.nagle)
 
         async def return_way() -> None:
             while data := await there.read(65536):
@@ -145,6 +151,33 @@ async def test_how_the_bytes_were_split_makes_no_difference(sizes: list[int], ci
                     await file.write(CONTENT[:60_000])
                 async with sftp.open("/a", "rb") as file:
                     assert await file.read() == CONTENT[:60_000]
+
+
+ASKED, DELAYED_S = 40, 0.04
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_client_that_writes_packets_in_pieces_waits_for_no_delayed_acknowledgement(run: Callable[..., None]) -> None:
+    """ssh2 for Node: 0.15 s for each small file. Of five attempts one has to be quick: other tests need the machine too."""
+
+    async def work() -> None:
+        async with opened() as door:
+            server = await Cut(door.port, [40, 65536], nagle=True).serve()
+            async with server:
+                there = asyncssh.connect(
+                    "127.0.0.1", server.sockets[0].getsockname()[1], username=USER, password=PASSWORD,
+                    known_hosts=None, client_keys=None, config=None,
+                )  # fmt: skip
+                async with there as connection, connection.start_sftp_client() as sftp:
+                    assert min([await forty_questions(sftp) for _ in range(5)]) < ASKED * DELAYED_S / 2
+
+    async def forty_questions(sftp: asyncssh.SFTPClient) -> float:
+        began = time.monotonic()
+        for _ in range(ASKED):
+            await sftp.stat("/")
+        return time.monotonic() - began
+
+    run(work())
 
 
 @pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr"])
