@@ -4,23 +4,32 @@ library changes.
 asyncssh 2.24.1 does nothing when its transport asks it to pause writing (`SSHConnection.pause_writing` is empty): every reply,
 those of the SSH layer included, is put into the transport's buffer, without a bound. And it ends a connection by aborting the
 transport right after the reason was written: with bytes of the client still unread that is a reset, and the client never reads
-why.
+why. And it takes for dead whoever has not answered its keepalives, where the answer lies behind requests that are not read yet:
+paramiko asks for a whole file at once, and 256 KiB of its requests are 120 MiB of answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+import socket
+import struct
 from typing import Any
 
 import asyncssh
 
-from eft.sftp_temp.packet_layer import tell_when_full, transport_of, write_to
+from eft.sftp_temp.packet_layer import ask_before_silence_counts, tell_when_full, transport_of, write_to
 
 LINGER_S = 1.0
 """Seconds that a client has to read the last words."""
 HOLD_S = 20.0
 """Seconds that a connection is not read for the sake of one of its sessions; then answers to keepalives are looked at again."""
+
+TAKEN_BYTES = 4096
+"""A peer that acknowledges so much in the time of one keepalive reads what it is sent; keepalives themselves are some 100 bytes,
+which the system of a program that has stopped acknowledges too."""
+_COUNTERS = struct.Struct("<120xQQ")
+"""`tcpi_bytes_acked` and `tcpi_bytes_received` of Linux's `struct tcp_info` (linux/tcp.h), since 4.1."""
 
 _NEEDED = ("abort", "is_closing", "is_reading", "pause_reading", "resume_reading", "set_protocol", "write", "write_eof")
 
@@ -37,8 +46,10 @@ class Flow:
         self._eased = eased
         self._holders: set[object] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._counted = (0, 0)
         self.congested = False
         tell_when_full(connection, self._pause, self._resume)
+        ask_before_silence_counts(connection, self._has_shown_life)
 
     def _pause(self) -> None:
         self.congested = True
@@ -48,6 +59,16 @@ class Flow:
         self.congested = False
         self._read_or_not()
         asyncio.get_running_loop().call_soon(self._eased)
+
+    def _has_shown_life(self) -> bool:
+        """Whether the peer has sent something since this was asked last, read or not, or has taken more than keepalives."""
+        try:
+            told = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _COUNTERS.size)
+            acknowledged, received = _COUNTERS.unpack(told)
+        except (OSError, AttributeError, struct.error):  # it has ended, or is no TCP, or this system does not count
+            return False
+        before, self._counted = self._counted, (acknowledged, received)
+        return bool(received != before[1] or acknowledged - before[0] >= TAKEN_BYTES)
 
     def hold(self, session: object) -> None:
         """Reads no more while this session has enough to do: what the peer still sends waits in the kernel, and not in asyncssh,

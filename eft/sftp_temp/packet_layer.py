@@ -113,6 +113,21 @@ def tell_when_full(connection: asyncssh.SSHServerConnection, full: Callable[[], 
     vars(connection).update(pause_writing=full, resume_writing=eased)
 
 
+def ask_before_silence_counts(connection: asyncssh.SSHServerConnection, has_shown_life: Callable[[], bool]) -> None:
+    """Where a keepalive is due because nothing was read, and the peer has shown life otherwise, all is as if it had answered."""
+    private: dict[str, Any] = vars(connection)
+    library = connection._keepalive_timer_callback
+
+    def due() -> None:
+        if has_shown_life():
+            private["_keepalive_count"] = 0
+            connection._set_keepalive_timer()
+        else:
+            library()
+
+    private["_keepalive_timer_callback"] = due
+
+
 def take_over(library: Encryption, block: int, mac: int, pieces: frozenset[str]) -> PacketCipher:
     """The fast cipher in the place of asyncssh's `library`, which goes out of use, where there is one among the `pieces`."""
     if isinstance(library, PacketCipher):

@@ -30,10 +30,10 @@ from eft.sftp_temp.packet_layer import PIECES
 log = logging.getLogger("eft.sftp_temp")
 
 READ_PAUSE, READ_RESUME = 128 * 1024, 64 * 1024
-"""Bytes of waiting requests: above the one the channel is not read while a request is being carried out, below the other it is
-again."""
+"""Bytes of waiting requests: above the one the channel is not read while one of them is being carried out or the peer does not take
+the replies, below the other it is again."""
 UNANSWERED_BYTES = 2 * 1024 * 1024
-"""Bytes of requests that may wait on a client that does not take its replies."""
+"""Bytes of requests that are still refused one by one when a session was cut."""
 SHOW_STANDARD_ERROR = ("OpenSSH", "PuTTY")
 EXPLAINED = 20
 """Different sentences that a session is told on standard error."""
@@ -147,10 +147,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             return
         self._parser.feed(data)
         if self._working:
-            if self._parser.available >= READ_PAUSE and not self._reading_paused and self._channel is not None:
-                self._reading_paused = True
-                self._channel.pause_reading()
-                self._host.hold(self)
+            self._read_less()
         elif self._later is None:
             self._arrived()
         elif not self._to_look_at:
@@ -161,8 +158,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         """Looks at all that one read brought, in however many packets."""
         self._to_look_at = False
         self.proceed()
-        if self._parser.available > UNANSWERED_BYTES:
-            self._give_up("You do not take the replies to what you ask for.")
+        if self._working or self._is_blocked:
+            self._read_less()
 
     def eof_received(self) -> bool:
         self._eof = True
@@ -171,6 +168,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def pause_writing(self) -> None:
         self._sending_paused = True
+        self._host.ease(self)  # the peer has to be heard: it says when it takes more
 
     def resume_writing(self) -> None:
         self._sending_paused = False
@@ -227,7 +225,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         """Answers what can be answered at once. Gives what has to be waited for, or None where nothing more can be done now."""
         self._pumping = True
         try:
-            while not self._stopped and (self._lost or not (self._sending_paused or self._host.congested)):
+            while not self._stopped and (self._lost or not self._is_blocked):
                 request = self._parser.next()
                 if request is None:
                     break
@@ -321,6 +319,21 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             with suppress(OSError):  # the client has closed the channel: what it sent before is still carried out
                 self._channel.write(data)
 
+    @property
+    def _is_blocked(self) -> bool:
+        """Whether the peer does not take what was sent to it, on this channel or at all."""
+        return self._sending_paused or self._host.congested
+
+    def _read_less(self) -> None:
+        """Takes no more requests once many wait. Where they wait for storage, nothing of the peer is read; where they wait for the
+        peer, asyncssh reads on and keeps at most a window of them (paramiko asks for all of a file at once)."""
+        if self._parser.available < READ_PAUSE or self._reading_paused or self._channel is None:
+            return
+        self._reading_paused = True
+        self._channel.pause_reading()
+        if not self._sending_paused:
+            self._host.hold(self)
+
     def _read_on(self, *, starved: bool = False) -> None:
         """Reads again once little is left to work off; `starved`: what is left is the beginning of a request, however long."""
         if self._reading_paused and (starved or self._parser.available < READ_RESUME) and self._channel is not None:
@@ -331,7 +344,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _rest(self) -> None:
         """Nothing more can be done with what is there, which may be the better part of a large packet: reads on, or ends where
         nothing more can come."""
-        blocked = (self._sending_paused or self._host.congested) and not self._lost
+        blocked = self._is_blocked and not self._lost
         self._read_on(starved=not blocked)
         if self._working or self._ended:
             return
@@ -366,7 +379,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             return
         self._parser.feed(data)
         try:
-            while not (self._sending_paused or self._host.congested) and (request := self._parser.next()) is not None:
+            while not self._is_blocked and (request := self._parser.next()) is not None:
                 self._send(refusal(request.id, self._farewell))
         except codec.Garbage:
             self._farewell = None

@@ -12,8 +12,10 @@ import pytest
 import uvloop
 
 from eft.sftp_temp.flow import HOLD_S, Flow
+from eft.sftp_temp.session import READ_PAUSE
 from tests.unit.sftp import wire
 from tests.unit.sftp.doors import opened
+from tests.unit.sftp.fakes import FakeContent
 
 PUT = 2 | 8 | 16
 
@@ -85,6 +87,49 @@ async def last_words_are_read() -> None:
         assert "The reason." in str(await asyncio.wait_for(ended, 3))
 
 
+async def a_client_that_asks_for_all_of_a_file_at_once_is_heard() -> None:
+    """What it has to say is that it takes more, behind more requests than wait for being carried out: without hearing that, the
+    gateway stood still until HOLD_S was over, for each window of the client's."""
+    asked = 6 * READ_PAUSE // len(wire.read(1, bytes(4), 0, 1))
+    async with opened() as door, door.connect() as connection:
+        stored = door.directory.open_read
+
+        async def slow(case_id: str, path: str) -> FakeContent:
+            await asyncio.sleep(0.3)
+            return await stored(case_id, path)
+
+        door.directory.open_read = slow  # type: ignore[method-assign]
+        channel, session = await connection.create_session(Reading, subsystem="sftp", encoding=None, window=64 * 1024)
+        channel.write(wire.INIT + wire.open_file(1, "large", PUT) + wire.write(2, (1).to_bytes(4, "big"), 0, bytes(1024)))
+        channel.write(wire.close(3, (1).to_bytes(4, "big")) + wire.open_file(4, "large", 1))
+        channel.write(b"".join(wire.read(number, (2).to_bytes(4, "big"), 0, 256) for number in range(asked)))
+        async with asyncio.timeout(HOLD_S / 2):
+            while session.received < asked * 256:
+                await asyncio.sleep(0.02)
+
+
+class Reading(asyncssh.SSHClientSession[bytes]):
+    """Counts what it is sent."""
+
+    received = 0
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        self.received += len(data)
+
+
+async def who_takes_what_he_is_sent_is_alive_though_his_answers_lie_unread() -> None:
+    """paramiko's, behind the READs for all of a file. Whoever takes no more than keepalives is given up."""
+    async with opened(keepalive_s=0.3) as door, door.connect() as connection:
+        (live,) = door.door._connections
+        vars(connection)["send_packet"] = lambda *_, **__: None  # it answers nothing, and reads
+        for _ in range(40):
+            live._ssh.send_debug("x" * 2048)
+            live._ssh.send_debug("x" * 2048)
+            await asyncio.sleep(0.05)
+        assert door.door._connections, "six keepalives were not answered, and everything was taken"
+        await until(lambda: not door.door._connections)
+
+
 async def what_a_paused_channel_received_is_carried_out_though_the_connection_ends() -> None:
     """asyncssh keeps it for a session that reads on, and forgets it with the connection: a CLOSE may be in it."""
     async with opened() as door, door.connect() as connection:
@@ -125,6 +170,8 @@ async def until(holds: Callable[[], bool]) -> None:
         hooks_are_asked,
         a_connection_is_held_for_its_sessions,
         last_words_are_read,
+        a_client_that_asks_for_all_of_a_file_at_once_is_heard,
+        who_takes_what_he_is_sent_is_alive_though_his_answers_lie_unread,
         what_a_paused_channel_received_is_carried_out_though_the_connection_ends,
     ],
 )
