@@ -128,8 +128,8 @@ class Directory:
         entry = await self.stat(case_id, path)
         if entry.is_directory:
             raise NotFound
-        if entry.upload_id is not None and not await self._publish_closed(entry.upload_id):
-            await self._transfers.terminate(entry.upload_id, case_id=case_id, actor=actor)
+        if entry.upload_id is not None:
+            await self._end(case_id, entry.upload_id, actor, "terminated")
         now = self._r.clock.now()
 
         def work(conn: Connection) -> None:
@@ -292,10 +292,18 @@ class Directory:
         an earlier version; if not, it ends. One that another door has is not this client's to end: it is merely not seen."""
         hold = self._transfers.holders.hold_of(upload_id)
         upload = hold.upload if hold is not None else await self._transfers.upload(upload_id, case_id=case_id)
-        if upload.name != path:
-            return
+        if upload.name == path:
+            await self._end(case_id, upload_id, actor, "overwritten")
+
+    async def _end(self, case_id: str, upload_id: str, actor: Actor, why: str) -> None:
+        """The upload is published, or ends. Whoever has it open is displaced before that, or may close it in between."""
+        hold = self._transfers.holders.hold_of(upload_id)
+        if hold is not None:
+            await self._transfers.holders.drop(hold)
+            if not hold.is_stored:
+                return
         if not await self._publish_closed(upload_id):
-            await self._transfers.terminate(upload_id, case_id=case_id, actor=actor, why="overwritten")
+            await self._transfers.terminate(upload_id, case_id=case_id, actor=actor, why=why)
 
     async def _publish_closed(self, upload_id: str) -> bool:
         """Publishes at once what its client had closed and what was only settling. False where it was not closed, or waits for

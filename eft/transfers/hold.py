@@ -214,20 +214,20 @@ class Hold:
                 await self._r.run(writer.close)
             if not has_ended:
                 await self._record_end()
-            self.mark_ended()
+            self.mark_ended(is_stored=False)
 
-    def mark_ended(self) -> None:
-        """Another transaction has recorded this segment's end; closing need not, and nothing is stored any more."""
+    def mark_ended(self, *, is_stored: bool = True) -> None:
+        """Another transaction, by which the database knows of it, has recorded this segment's end: nothing is stored any more."""
         self._stop_timer()
         self._pending.clear()
         self._pending_bytes = 0
         self.segment = None
-        self.upload = replace(self.upload, holder=None)
+        self.upload = replace(self.upload, epoch=max(self.upload.epoch, int(is_stored)), holder=None)
 
     async def store_row(self) -> None:
-        """The upload is known to the database, with or without a byte of it. Raises CaseClosed, CasePurging."""
+        """The upload is known to the database, with or without a byte of it, unless it has ended. Raises CaseClosed, CasePurging."""
         async with self._lane:
-            if not self.is_stored:
+            if not self.is_stored and self.failure is None:
                 await self._r.run((await self._open_segment()).make)
 
     # In the lane.

@@ -123,7 +123,7 @@ class Holders:
         await hold.commit()
         size, segments = hold.size, hold.segments_so_far()
         if hold.segment is None:  # nothing to end: the row goes on naming this worker
-            hold.mark_ended()
+            hold.mark_ended(is_stored=False)
         await hold.close()
         if reception is None or self._current.get(hold.upload.id) is not reception:
             raise WriterDisplaced

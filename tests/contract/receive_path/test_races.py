@@ -72,6 +72,44 @@ async def test_a_finished_file_that_is_open_for_long_and_left_alone_stays_as_it_
         assert await transfers.unfinished("C-1") == []
 
 
+@pytest.mark.parametrize("size", [0, 1000])
+async def test_a_small_file_that_is_closed_while_it_is_renamed_opened_again_or_removed(
+    site: Site, noise: Noise, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    transfers = await site.worker()
+    directory = site.directory_of(transfers)
+    slow_down(site, monkeypatch, 0.02)
+
+    async def closing(name: str) -> asyncio.Task[None]:
+        """Its CLOSE is under way: the database does not know of the file before that has been carried out."""
+        reception = await directory.open_write("C-1", name, CUSTOMER, create=True, truncate=True, exclusive=False)
+        reception.offer(noise(size))
+        settling = asyncio.create_task(reception.settle(5))
+        await asyncio.sleep(0.01)
+        return settling
+
+    settling = await closing("renamed.log")
+    await directory.rename("C-1", "renamed.log", "new.log", CUSTOMER, replace=False)
+    await settling
+    assert (await directory.stat("C-1", "new.log")).size == size
+
+    settling = await closing("opened.log")
+    again = await directory.open_write("C-1", "opened.log", CUSTOMER, create=False, truncate=False, exclusive=False)
+    await settling
+    assert again.offset == size
+    again.offer(noise(10))
+    await again.settle(5)
+    assert (await directory.stat("C-1", "opened.log")).size == size + 10
+
+    settling = await closing("removed.log")
+    await directory.remove("C-1", "removed.log", CUSTOMER)
+    await settling
+    assert [entry.path for entry in await directory.list("C-1", "")] == ["from-support", "new.log", "opened.log", "receipts"]
+    # It was closed: it stays with the case, as any other that is removed.
+    removed = (await transfers.attachments("C-1", None, 10))[0]
+    assert [(found.name, found.hidden) for found in removed] == [("removed.log", True)]
+
+
 async def test_a_file_that_is_deleted_while_its_next_version_begins_is_not_referred_to(site: Site, noise: Noise) -> None:
     transfers = await site.worker()
     directory = site.directory_of(transfers)
