@@ -225,7 +225,7 @@ class Hold:
         self.upload = replace(self.upload, epoch=max(self.upload.epoch, int(is_stored)), holder=None)
 
     async def store_row(self) -> None:
-        """The upload is known to the database, with or without a byte of it, unless it has ended. Raises CaseClosed, CasePurging."""
+        """The database knows of the upload, be it without a byte of it, unless it has ended. Raises CaseClosed, CasePurging."""
         async with self._lane:
             if not self.is_stored and self.failure is None:
                 await self._r.run((await self._open_segment()).make)
