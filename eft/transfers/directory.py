@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from eft.db import attachments, directories, uploads
 from eft.db.engine import Connection
 from eft.domain.actor import Actor
-from eft.domain.errors import AlreadyExists, AlreadyFinished, Conflict, NotEmpty, NotFound, ReadOnly
+from eft.domain.errors import AlreadyExists, AlreadyFinished, Conflict, EftError, NotEmpty, NotFound, ReadOnly
 from eft.domain.names import check_name
 from eft.domain.upload import Source, Upload, UploadState
 from eft.transfers.content import Content
@@ -237,7 +237,8 @@ class Directory:
             if not hold.is_stored and hold.is_untouched:
                 return await self._before(hold, case_id)
             if hold.offset > hold.safe:
-                await hold.commit()
+                with contextlib.suppress(EftError):  # closed meanwhile, or what stays of it is what was durable
+                    await hold.commit()
         upload = await self._transfers.upload(upload_id, case_id=case_id)
         if upload.state is UploadState.PUBLISHED:  # in the meantime; what was in its row is with the attachment now
             return await self._transfers.content(await self._transfers.attachment(upload_id, case_id=case_id))

@@ -115,11 +115,17 @@ class View:
         return None
 
     async def _told(self, hold: Hold) -> Entry:
-        """Its entry, for a client whose next connection may be another worker's: what it is told is durable, and known there."""
+        """Its entry, for a client whose next connection may be another worker's: what it is told is durable, and known there. It
+        may be closed meanwhile, or end: raises NotFound."""
         if not hold.is_untouched:
             with suppress(EftError):
                 await hold.commit()
-        return self._entry_of_hold(hold)
+        if not hold.is_stored:
+            return self._entry_of_hold(hold)
+        upload = await self._transfers.upload(hold.upload.id, case_id=hold.upload.case_id)
+        if upload.state is UploadState.EXPIRED:
+            raise NotFound
+        return self._upload_entry(upload)
 
     def _entry_of_hold(self, hold: Hold) -> Entry:
         return self._upload_entry(dataclasses.replace(hold.upload, offset=hold.safe))
@@ -152,6 +158,7 @@ class View:
             mine = [found for found in uploads.unfinished(conn, case_id) if _is_shown(found)]
             return shown, mine, directories.of_case(conn, case_id), refused_uploads(conn, case_id)
 
+        waiting = [] if support else self._transfers.holders.pending(case_id)  # before the look: it may be stored by then
         shown, mine, made, refused = await self._r.database.read(work)
         prefix = name + "/" if name else ""
         entries: dict[str, Entry] = {}
@@ -167,10 +174,11 @@ class View:
                     await self._transfers.upload(upload.id, case_id=case_id) if upload.state is UploadState.RECEIVING else upload
                 )
                 self._place(entries, prefix, shown_path(upload), self._upload_entry(live))
-        if not support:
-            for hold in self._transfers.holders.pending(case_id):
-                if _is_shown(hold.upload):
-                    self._place(entries, prefix, shown_path(hold.upload), await self._told(hold))
+        for hold in waiting:
+            if _is_shown(hold.upload):
+                with suppress(NotFound):
+                    entry = await self._told(hold)
+                    self._place(entries, prefix, entry.path, entry)
         for directory, at in made.items():
             self._place(entries, prefix, directory, Entry(path=directory, is_directory=True, modified_at=at))
         if path == "":

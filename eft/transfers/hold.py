@@ -219,9 +219,9 @@ class Hold:
     def mark_ended(self, *, is_stored: bool = True) -> None:
         """Another transaction, by which the database knows of it, has recorded this segment's end: nothing is stored any more."""
         self._stop_timer()
-        self._pending.clear()
-        self._pending_bytes = 0
+        self._pending, self._pending_bytes = [], 0
         self.segment = None
+        self.durable = self.offset if is_stored else self.durable
         self.upload = replace(self.upload, epoch=max(self.upload.epoch, int(is_stored)), holder=None)
 
     async def store_row(self) -> None:

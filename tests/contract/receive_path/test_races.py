@@ -110,6 +110,37 @@ async def test_a_small_file_that_is_closed_while_it_is_renamed_opened_again_or_r
     assert [(found.name, found.hidden) for found in removed] == [("removed.log", True)]
 
 
+@pytest.mark.parametrize("size", [0, 1000, 2 * MIB])
+async def test_a_file_is_seen_whole_by_others_while_its_close_is_under_way(
+    site: Site, noise: Noise, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    transfers = await site.worker()
+    directory = site.directory_of(transfers)
+    slow_down(site, monkeypatch, 0.02)
+
+    async def read(name: str) -> bytes:
+        content = await directory.open_read("C-1", name)
+        try:
+            return await content.read(0, size + 1)
+        finally:
+            content.close()
+
+    for ahead_s in (0, 0.005, 0.015, 0.02, 0.025, 0.03, 0.04):
+        name = f"{ahead_s}.log"
+        reception = await directory.open_write("C-1", name, CUSTOMER, create=True, truncate=True, exclusive=False)
+        reception.offer(noise(size))
+        settling = asyncio.create_task(reception.settle(5))
+        await asyncio.sleep(ahead_s)
+        seen, listed, content = await asyncio.gather(directory.stat("C-1", name), directory.list("C-1", ""), read(name))
+        await settling
+        assert content == noise(size)
+        told = {entry.path: entry.size for entry in listed}[name]
+        if size <= 1000:
+            assert (seen.size, told) == (size, size)
+        else:  # of what is in a segment, that much as is durable by then
+            assert seen.size <= size and told <= size
+
+
 async def test_a_file_that_is_deleted_while_its_next_version_begins_is_not_referred_to(site: Site, noise: Noise) -> None:
     transfers = await site.worker()
     directory = site.directory_of(transfers)
