@@ -138,7 +138,8 @@ async def test_a_file_is_seen_whole_by_others_while_its_close_is_under_way(
         if size <= 1000:
             assert (seen.size, told) == (size, size)
         else:  # of what is in a segment, that much as is durable by then
-            assert seen.size <= size and told <= size
+            assert seen.size <= size
+            assert told <= size
 
 
 async def test_a_file_that_is_deleted_while_its_next_version_begins_is_not_referred_to(site: Site, noise: Noise) -> None:
