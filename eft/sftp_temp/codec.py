@@ -337,6 +337,9 @@ def _parse_extended(identifier: bytes, fields: _Fields) -> Request:
         case b"statvfs@openssh.com":
             fields.path()
             return StatVfs(identifier)
+        case b"fstatvfs@openssh.com":
+            fields.handle()
+            return StatVfs(identifier)
         case b"limits@openssh.com":
             return Limits(identifier)
         case b"check-file-name":

@@ -59,8 +59,14 @@ CODES: dict[type[errors.EftError], int] = {
 UNEXPECTED = "Something went wrong in the server. Try again; if it happens again, contact support."
 
 
+NO_SUCH_FILE = "No such file or directory. List the directory to see what it has."
+"""Begins as OpenSSH's own: scripts and libraries look for these words."""
+
+
 def translate(error: errors.EftError) -> tuple[int, str]:
     """The status code and the sentence, which says what to do next."""
+    if type(error) is errors.NotFound:
+        return replies.NO_SUCH_FILE, NO_SUCH_FILE
     for kind in type(error).__mro__:
         if kind in CODES:
             return CODES[kind], f"{error.detail} {error.remedy}"

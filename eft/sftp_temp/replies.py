@@ -22,6 +22,7 @@ DIRECTORY_MODE, DIRECTORY_MODE_READ_ONLY = 0o040700, 0o040500
 EXTENSIONS = (
     (b"posix-rename@openssh.com", b"1"),
     (b"statvfs@openssh.com", b"2"),
+    (b"fstatvfs@openssh.com", b"2"),
     (b"fsync@openssh.com", b"1"),
     (b"limits@openssh.com", b"1"),
     (b"check-file", b"sha256,sha1,md5,sha512,sha384,sha224"),

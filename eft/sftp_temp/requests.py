@@ -141,7 +141,7 @@ class FSync(Request):
 
 @dataclass(slots=True)
 class StatVfs(Request):
-    """statvfs@openssh.com. The path says nothing: there is one store."""
+    """statvfs@openssh.com and fstatvfs@openssh.com. The path or handle says nothing: there is one store."""
 
 
 @dataclass(slots=True)

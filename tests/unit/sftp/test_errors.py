@@ -11,7 +11,7 @@ import pytest
 
 from eft.domain import errors
 from eft.sftp_temp import replies
-from eft.sftp_temp.errors import CODES, refusal, translate
+from eft.sftp_temp.errors import CODES, NO_SUCH_FILE, refusal, translate
 from tests.unit.sftp import wire
 
 ARGUMENTS: dict[type[errors.EftError], tuple[Any, ...]] = {
@@ -39,10 +39,16 @@ def test_a_refusal_says_what_was_wrong_and_what_to_do(kind: type[errors.EftError
     error = kind(*ARGUMENTS.get(kind, ()))
     code, sentence = translate(error)
     assert code in (replies.NO_SUCH_FILE, replies.PERMISSION_DENIED, replies.FAILURE)
-    assert error.detail in sentence
-    assert error.remedy in sentence
+    if kind is not errors.NotFound:
+        assert error.detail in sentence
+        assert error.remedy in sentence
     reply = wire.replies(refusal(b"\0\0\0\5", error))[0]
     assert (reply.id, reply.code, reply.message) == (5, code, sentence)
+
+
+def test_a_missing_file_is_told_in_the_words_that_clients_look_for() -> None:
+    assert translate(errors.NotFound()) == (replies.NO_SUCH_FILE, NO_SUCH_FILE)
+    assert NO_SUCH_FILE.startswith("No such file or directory.")
 
 
 @pytest.mark.parametrize(

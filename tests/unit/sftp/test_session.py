@@ -752,9 +752,10 @@ async def test_a_size_can_be_set_to_what_it_is_and_an_open_file_be_cut(client: C
 async def test_extensions_are_honest(client: Client) -> None:
     limits = await client.ask(wire.extended(2, "limits@openssh.com"))
     assert struct.unpack(">QQQQ", limits.body) == (256 * 1024, 255 * 1024, 255 * 1024, 8)
-    space = struct.unpack(">11Q", (await client.ask(wire.extended(2, "statvfs@openssh.com", wire.string("/")))).body)
-    assert space[0] * space[2] == 100 * 2**30
-    assert space[1] * space[4] == 60 * 2**30
+    for name, of in (("statvfs", "/"), ("fstatvfs", "a handle")):
+        space = struct.unpack(">11Q", (await client.ask(wire.extended(2, f"{name}@openssh.com", wire.string(of)))).body)
+        assert space[0] * space[2] == 100 * 2**30
+        assert space[1] * space[4] == 60 * 2**30
 
 
 async def test_links_and_what_is_unknown_are_refused(client: Client) -> None:
