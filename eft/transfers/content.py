@@ -162,10 +162,11 @@ async def open_upload(resources: Resources, upload: Upload) -> Content:
     if upload.inline is None and upload.offset == 0:
         return Content(resources, "", b"", (), 0)
     case, key = await _case_and_key(resources, upload.case_id)
-    plain = await content_of_row(resources, upload)
-    if plain is not None and len(plain) >= upload.offset:  # otherwise it was opened again, and segments have it and more
+    plain, pieces = await content_of_row(resources, upload), cover(upload.segments)
+    # Once it was opened again and written, segments have it all, and what was written over it.
+    if plain is not None and (not pieces or (pieces[-1].end or 0) < len(plain)):
         return Content(resources, case.uid, key, (), len(plain), inline=plain)
-    return Content(resources, case.uid, key, cover(upload.segments), upload.offset)
+    return Content(resources, case.uid, key, pieces, upload.offset)
 
 
 async def content_of_row(resources: Resources, upload: Upload) -> bytes | None:
