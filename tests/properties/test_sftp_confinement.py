@@ -508,6 +508,25 @@ class Confinement(RuleBasedStateMachine):
             piece = data[start : start + length] if length else data[start:]
             assert reply.body == wire.string("sha256") + hashlib.sha256(piece).digest()
 
+    @rule(
+        number=NUMBERS,
+        which=WHICH,
+        forged=FORGED,
+        name=st.sampled_from(("check-file", "check-file-handle")),
+        start=st.one_of(st.integers(0, 40), OFFSETS),
+        length=st.sampled_from((0, 10, 2**63)),
+    )
+    def digest_of_handle(self, number: int, which: int, forged: bytes, name: str, start: int, length: int) -> None:
+        sent, handle = self.handle(number, which, forged)
+        asked = (wire.string("none,md5"), wire.u64(start), wire.u64(length), wire.u32(0))
+        reply = self.ask(number, 200, wire.string(name), sent, *asked)
+        if not isinstance(handle, Reader):
+            self.refused(reply)
+            return
+        piece = handle.data[start : start + length] if length else handle.data[start:]
+        tag = wire.string("check-file") if name == "check-file" else b""
+        assert reply.body == tag + wire.string("md5") + hashlib.md5(piece, usedforsecurity=False).digest()
+
     # What happens beside it
 
     @rule(number=NUMBERS)
