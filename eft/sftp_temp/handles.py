@@ -9,7 +9,7 @@ from eft.domain.errors import Busy, EftError, Invalid, NotSequential, WriterDisp
 from eft.sftp_temp.ports import ReadHandle, Reception
 from eft.sftp_temp.reorder import Allowance, Parts, ReorderWindow
 from eft.sftp_temp.replies import TRANSFER_BYTES, Facts
-from eft.transfers.directory import is_temporary_name
+from eft.transfers.shown_path import is_temporary_name
 
 FULL_SIZED = 8 * 1024
 """Bytes. Clients that write less at a time do not leave the traces by which a cut `put` is told."""

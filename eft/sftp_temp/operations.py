@@ -22,7 +22,7 @@ from eft.sftp_temp.readahead import ReadAhead
 from eft.sftp_temp.reorder import Allowance
 from eft.sftp_temp.replies import Facts
 from eft.sftp_temp.settings import SftpSettings
-from eft.transfers.directory import is_temporary_name
+from eft.transfers.shown_path import is_temporary_name
 
 Answer = bytes | Coroutine[Any, Any, bytes]
 

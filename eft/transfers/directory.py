@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from eft.db import attachments, directories, uploads
 from eft.db.engine import Connection
 from eft.domain.actor import Actor
-from eft.domain.errors import AlreadyExists, AlreadyFinished, Conflict, EftError, NotEmpty, NotFound, ReadOnly
+from eft.domain.errors import AlreadyExists, AlreadyFinished, Conflict, EftError, Invalid, NotEmpty, NotFound, ReadOnly
 from eft.domain.names import check_name
 from eft.domain.upload import Source, Upload, UploadState
 from eft.transfers.content import Content
@@ -28,7 +28,7 @@ from eft.transfers.refusals_view import content_of, not_to_be_changed
 from eft.transfers.resources import Resources, lock_open_case
 from eft.transfers.service import Transfers
 from eft.transfers.settled import Settled
-from eft.transfers.shown_path import PART, shown_path
+from eft.transfers.shown_path import PART, is_temporary_name, shown_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,6 @@ class Space:
 
     total: int
     free: int
-
-
-def is_temporary_name(path: str) -> bool:
-    """Whether clients use such a name until the file is whole, and rename it then (WinSCP, lftp and others)."""
-    name = path.rpartition("/")[2]
-    return name.endswith((".filepart", ".part", ".tmp")) or name.startswith(".in.")
 
 
 def _name_behind(upload: Upload, path: str) -> str:
@@ -88,6 +82,8 @@ class Directory:
 
     async def make(self, case_id: str, path: str, actor: Actor) -> None:
         """A new directory. Raises AlreadyExists, NotFound (no parent), ReadOnly, NameNotAllowed, CaseClosed."""
+        if path == "":
+            raise AlreadyExists
         self._check_writable(path)
         check_name(path)
         await self._check_parent(case_id, path)
@@ -123,11 +119,11 @@ class Directory:
 
     async def remove(self, case_id: str, path: str, actor: Actor) -> None:
         """Takes a file out of the directory. An unfinished upload ends; a file that its client had closed stays with the case,
-        for staff, until its purge. Raises NotFound, ReadOnly, CaseClosed."""
+        for staff, until its purge. Raises NotFound, Invalid (a directory), ReadOnly, CaseClosed."""
         self._check_writable(path)
         entry = await self.stat(case_id, path)
         if entry.is_directory:
-            raise NotFound
+            raise Invalid("This is a directory.", "Remove it as one, once it is empty.")
         if entry.upload_id is not None:
             await self._end(case_id, entry.upload_id, actor, "terminated")
         now = self._r.clock.now()

@@ -22,6 +22,7 @@ from eft.transfers.content import digest_of
 from eft.transfers.hold import Hold
 from eft.transfers.manifest_of import manifest_of
 from eft.transfers.resources import Resources, ensure_case_key, lock_open_case
+from eft.transfers.shown_path import is_temporary_name
 
 log = logging.getLogger(__name__)
 
@@ -194,6 +195,8 @@ class Publication:
             if hold.segment is not None:
                 uploads.end_segment(conn, mine.id, hold.segment.epoch, hold.offset)
                 segments = (*segments, replace(hold.segment, end=hold.offset))
+            if state is UploadState.SETTLING and settles_at is None and not is_temporary_name(row.name):
+                settles_at = self._r.clock.now()  # the rename that it was to wait for came already, by another worker
         else:
             row = replace(mine, epoch=1)
         if state in (UploadState.PUBLISHED, UploadState.SEALED):

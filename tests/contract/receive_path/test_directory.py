@@ -10,7 +10,7 @@ import hashlib
 import pytest
 
 from eft.domain.attachment import Attachment
-from eft.domain.errors import AlreadyExists, NameNotAllowed, NotEmpty, NotFound, ReadOnly
+from eft.domain.errors import AlreadyExists, Invalid, NameNotAllowed, NotEmpty, NotFound, ReadOnly
 from eft.domain.upload import Completeness, Source, UploadState
 from eft.transfers import Directory, Reception, Transfers
 from tests.contract.receive_path.conftest import CUSTOMER, Site, intent, read_all
@@ -332,6 +332,33 @@ async def test_what_support_hands_back_is_read_only_and_apart(site: Site) -> Non
     ):
         with pytest.raises(ReadOnly):
             await attempt
+
+
+async def test_a_file_that_another_worker_renames_while_it_is_written_does_not_wait_for_its_rename(site: Site) -> None:
+    transfers, others = await site.worker(), await site.worker()
+    directory, elsewhere = site.directory_of(transfers), site.directory_of(others)
+    reception = await directory.open_write("C-1", "a.log.filepart", CUSTOMER, create=True, truncate=True, exclusive=False)
+    reception.offer(b"abc")
+    await reception.commit()
+    await elsewhere.rename("C-1", "a.log.filepart", "a.log", CUSTOMER, replace=False)
+    reception.offer(b"def")
+    assert reception.path == "a.log.filepart"  # as this worker knows it: its door lets it rest until its rename
+    await reception.settle(None)
+    site.clock.advance(seconds=1)
+    await transfers.tick()
+    (attachment,) = await everything(transfers)
+    assert attachment.name == "a.log"
+    assert await read_all(transfers, attachment.id) == b"abcdef"
+
+
+async def test_a_directory_is_not_removed_as_a_file_nor_made_twice_nor_is_the_top_one(site: Site) -> None:
+    directory = site.directory_of(await site.worker())
+    await directory.make("C-1", "logs", CUSTOMER)
+    with pytest.raises(Invalid, match=r"a directory"):
+        await directory.remove("C-1", "logs", CUSTOMER)
+    for path in ("", "logs"):
+        with pytest.raises(AlreadyExists):
+            await directory.make("C-1", path, CUSTOMER)
 
 
 async def test_a_file_being_written_is_seen_before_it_is_stored(site: Site) -> None:

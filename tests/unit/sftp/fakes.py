@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from eft.domain.account import LIFETIME, TemporaryAccount
 from eft.domain.actor import Actor
-from eft.domain.errors import AlreadyExists, EftError, NotEmpty, NotFound, ReadOnly, SignInRefused
+from eft.domain.errors import AlreadyExists, EftError, Invalid, NotEmpty, NotFound, ReadOnly, SignInRefused
 from eft.domain.names import check_name
 
 SUPPORT = "from-support"
@@ -184,6 +184,8 @@ class FakeDirectory:
 
     async def remove(self, case_id: str, path: str, actor: Actor) -> None:
         self._check(case_id, path)
+        if path in self.directories:
+            raise Invalid("This is a directory.", "Remove it as one, once it is empty.")
         if self.files.pop(path, None) is None:
             raise NotFound
 
