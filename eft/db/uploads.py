@@ -228,7 +228,8 @@ def _upload(row: Row[Any], its_segments: Iterable[SegmentFacts]) -> Upload:
 
 
 _ITS_CASE = bindparam("its_case", type_=uploads.c.case_id.type)
-_IS_UNFINISHED = or_(*(uploads.c.state == state for state in UNFINISHED))
+_IS_UNFINISHED = and_(*(uploads.c.state != state for state in UploadState if state not in UNFINISHED))
+"""By what it is not: told the states that it may have, SQLite goes through all unfinished uploads of the case for each name."""
 _BELOW = Below(select(uploads.c.id).where(uploads.c.case_id == _ITS_CASE, _IS_UNFINISHED), uploads.c.name)
 _BY_NAME = Records(
     Upload,

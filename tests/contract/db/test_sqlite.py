@@ -19,6 +19,7 @@ from eft.db import cases, uploads
 from eft.db import sqlite as adapter
 from eft.db.engine import Database
 from eft.domain.errors import Busy, NotFound, StorageFailed, StorageFull, UnsafeSetting
+from eft.domain.upload import Source, UploadState
 from tests.contract.db.samples import a_case, an_upload
 
 
@@ -217,3 +218,24 @@ async def test_a_file_system_without_shared_memory_is_refused(path: Path, monkey
 
     with pytest.raises(UnsafeSetting, match="write-ahead log"):
         adapter._prepare(Elsewhere(), None)  # type: ignore[arg-type]
+
+
+async def test_a_name_is_looked_up_in_as_many_steps_however_many_other_files_are_unfinished(database: Database) -> None:
+    def steps(conn: Connection) -> int:
+        driver = conn.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        counted: list[None] = []
+        driver.set_progress_handler(lambda: counted.append(None), 1)
+        assert uploads.by_name(conn, "C-1", "b", Source.SFTP) is None
+        driver.set_progress_handler(None, 0)
+        return len(counted)
+
+    def insert(conn: Connection, numbers: range) -> None:
+        for number in numbers:
+            uploads.insert(conn, an_upload(number, name=f"a{number}", state=UploadState.SETTLING, source=Source.SFTP))
+
+    await database.write(lambda conn: cases.insert(conn, a_case()))
+    await database.write(lambda conn: insert(conn, range(1)))
+    of_one = await database.read(steps)
+    await database.write(lambda conn: insert(conn, range(1, 100)))
+    assert await database.read(steps) == of_one
