@@ -10,6 +10,8 @@ from eft.db.statements import Row, Statement
 
 _AFTER = chr(ord("/") + 1)
 """What is below `a` lies between `a/` and `a0`, in the order of code points."""
+_BEHIND_ALL = chr(0x10FFFF) * 64
+"""No name is longer, and none has a greater character: what is below the root lies before it."""
 
 
 class Below:
@@ -23,6 +25,8 @@ class Below:
             dialect: Statement(query.where(and_(order >= first, order < after))) for dialect, order in orders.items()
         }
 
-    def rows(self, conn: Connection, case_id: str, path: str) -> list[Row]:
-        given = {"its_case": case_id, "first": f"{path}/", "after": f"{path}{_AFTER}"}
+    def rows(self, conn: Connection, case_id: str, path: str, **more: object) -> list[Row]:
+        """`path`: `""` is the root. `more`: what else the query binds."""
+        first, after = (f"{path}/", f"{path}{_AFTER}") if path else ("", _BEHIND_ALL)
+        given = {"its_case": case_id, "first": first, "after": after, **more}
         return self._by_dialect[conn.dialect.name].rows(conn, given)

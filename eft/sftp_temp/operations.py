@@ -17,7 +17,7 @@ from eft.sftp_temp.digests import choose, digests
 from eft.sftp_temp.downloads import Downloads
 from eft.sftp_temp.early import EarlyReplies
 from eft.sftp_temp.handles import Handle, HandleTable, OpenDirectory, ReadableFile, WritableFile, fill
-from eft.sftp_temp.ports import Directory, Entry, ReadHandle
+from eft.sftp_temp.ports import Directory, Entry, ReadHandle, Reception
 from eft.sftp_temp.readahead import ReadAhead
 from eft.sftp_temp.reorder import Allowance
 from eft.sftp_temp.replies import Facts
@@ -174,13 +174,19 @@ class Operations:
 
     # Opening and closing
 
-    async def _open(self, request: requests.Open) -> bytes:
+    def _open(self, request: requests.Open) -> Answer:
         path = paths.resolve(request.path)
         self._handles.reserve()
-        flags = request.flags
-        if flags & (requests.FLAG_WRITE | requests.FLAG_APPEND):
-            handle: Handle = await self._open_write(path, flags)
-        elif flags & requests.FLAG_READ:
+        if request.writes_anew and path:
+            reception = self._directory.open_new(self._case, path, self._actor)
+            if reception is not None:
+                return replies.handle(request.id, self._handles.add(self._writable(reception, request)))
+        return self._look_and_open(request, path)
+
+    async def _look_and_open(self, request: requests.Open, path: str) -> bytes:
+        if request.has(requests.FLAG_WRITE | requests.FLAG_APPEND):
+            handle: Handle = await self._open_write(request, path)
+        elif request.has(requests.FLAG_READ):
             facts = _facts(await self._directory.stat(self._case, path))
             if facts.directory:
                 raise Invalid("This is a directory.", "Name a file in it.")
@@ -189,24 +195,19 @@ class Operations:
             raise Invalid("The file was to be opened neither for reading nor for writing.", "Set one of the two.")
         return replies.handle(request.id, self._handles.add(handle))
 
-    async def _open_write(self, path: str, flags: int) -> WritableFile:
+    async def _open_write(self, request: requests.Open, path: str) -> WritableFile:
         if not path:
             raise Invalid("This is a directory.", "Name a file in it.")
+        create, truncate = request.has(requests.FLAG_CREATE), request.has(requests.FLAG_TRUNCATE)
         reception = await self._directory.open_write(
-            self._case,
-            path,
-            self._actor,
-            create=bool(flags & requests.FLAG_CREATE),
-            truncate=bool(flags & requests.FLAG_TRUNCATE),
-            exclusive=bool(flags & requests.FLAG_CREATE and flags & requests.FLAG_EXCLUSIVE),
+            self._case, path, self._actor, create=create, truncate=truncate, exclusive=request.is_exclusive
         )
-        return WritableFile(
-            reception,
-            append=bool(flags & requests.FLAG_APPEND),
-            readable=bool(flags & requests.FLAG_READ),
-            window_bytes=self._settings.reorder_bytes,
-            allowance=self._allowance,
-        )
+        return self._writable(reception, request)
+
+    def _writable(self, reception: Reception, request: requests.Open) -> WritableFile:
+        append, readable = request.has(requests.FLAG_APPEND), request.has(requests.FLAG_READ)
+        window_bytes = self._settings.reorder_bytes
+        return WritableFile(reception, append=append, readable=readable, window_bytes=window_bytes, allowance=self._allowance)
 
     async def _close(self, request: requests.Close) -> bytes:
         """The client's own CLOSE, and nothing else, is its word that the file is whole. OK is sent when it is durable."""

@@ -112,6 +112,9 @@ class Directory(Protocol):
     async def open_received(self, case_id: str, upload_id: str, /) -> ReadHandle:
         """What was received of an upload so far, whatever its name is by now."""
 
+    def open_new(self, case_id: str, path: str, actor: Actor, /) -> Reception | None:
+        """`open_write` with `create` and `truncate`, at once; None where it has to be waited for."""
+
     async def open_write(
         self, case_id: str, path: str, actor: Actor, /, *, create: bool, truncate: bool, exclusive: bool
     ) -> Reception: ...

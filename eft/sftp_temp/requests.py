@@ -12,6 +12,7 @@ from eft.domain.errors import EftError
 
 FLAG_READ, FLAG_WRITE, FLAG_APPEND, FLAG_CREATE, FLAG_TRUNCATE, FLAG_EXCLUSIVE = 1, 2, 4, 8, 16, 32
 """`flags` of OPEN, §6.3."""
+_ANEW = FLAG_WRITE | FLAG_CREATE | FLAG_TRUNCATE
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,6 +48,19 @@ class Open(Request):
     path: bytes
     flags: int
     attributes: Attributes
+
+    def has(self, flag: int) -> bool:
+        return bool(self.flags & flag)
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether nothing may be there yet."""
+        return self.has(FLAG_CREATE) and self.has(FLAG_EXCLUSIVE)
+
+    @property
+    def writes_anew(self) -> bool:
+        """Whether a file begins here, whatever was there before."""
+        return self.flags & _ANEW == _ANEW and not self.is_exclusive
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+import functools
 
 from eft.db import attachments, directories, uploads
 from eft.db.engine import Connection
@@ -24,7 +25,7 @@ from eft.transfers.hold import Hold
 from eft.transfers.intent import Intent
 from eft.transfers.receipts_view import Receipts, ReceiptsView, is_receipt
 from eft.transfers.reception import Reception
-from eft.transfers.refusals_view import content_of, not_to_be_changed
+from eft.transfers.refusals_view import REFUSED, content_of, not_to_be_changed
 from eft.transfers.resources import Resources, lock_open_case
 from eft.transfers.service import Transfers
 from eft.transfers.settled import Settled
@@ -97,6 +98,7 @@ class Directory:
             self._r.record(conn, actor, "directory.make", case_id, "", at=now)
 
         await self._r.database.write(work)
+        self._view.free.forget(case_id)
 
     async def space(self) -> Space:
         return await self._r.run(self._space)
@@ -116,6 +118,7 @@ class Directory:
             self._r.record(conn, actor, "directory.remove", case_id, "", at=now)
 
         await self._r.database.write(work)
+        self._view.free.forget(case_id)
 
     async def remove(self, case_id: str, path: str, actor: Actor) -> None:
         """Takes a file out of the directory. An unfinished upload ends; a file that its client had closed stays with the case,
@@ -159,7 +162,7 @@ class Directory:
             if not replace or target.is_directory or entry.is_directory:
                 raise AlreadyExists
             if target.upload_id is not None:
-                await self._make_way(case_id, target.upload_id, new, actor)
+                await self._make_way(case_id, target.upload_id, path=new, actor=actor)
         now = self._r.clock.now()
         moved = await self._names_below(case_id, old) if entry.is_directory else [old]
 
@@ -180,6 +183,7 @@ class Directory:
             if shown_path(hold.upload) in moved:
                 await hold.store_row()
         await self._r.database.write(work)
+        self._view.free.forget(case_id)
         for hold in self._transfers.holders.of_case(case_id):
             if shown_path(hold.upload) in moved:
                 moved_to = new + shown_path(hold.upload)[len(old) :]
@@ -240,6 +244,18 @@ class Directory:
             return await self._transfers.content(await self._transfers.attachment(upload_id, case_id=case_id))
         return await self._transfers.content(upload)
 
+    def open_new(self, case_id: str, path: str, actor: Actor) -> Reception | None:
+        """The same as `open_write` with `create` and `truncate`, at once, where the name was free a moment ago; None where that
+        has to be looked at. Raises what it raises."""
+        self._check_writable(path)
+        if path.endswith((PART, REFUSED)):  # which may stand for something of another name
+            return None
+        case = self._view.free.take(case_id, path)
+        if case is None:
+            return None
+        makes_way = functools.partial(self._make_way, case_id, path=path, actor=actor)
+        return self._transfers.begin_at_once(case, Intent(name=path, source=Source.SFTP, actor=actor), makes_way)
+
     async def open_write(
         self, case_id: str, path: str, actor: Actor, *, create: bool, truncate: bool, exclusive: bool
     ) -> Reception:
@@ -264,7 +280,7 @@ class Directory:
             return await self._transfers.begin_in(place.case, intent)
         if truncate:
             if entry.upload_id is not None:
-                await self._make_way(case_id, entry.upload_id, path, actor)
+                await self._make_way(case_id, entry.upload_id, path=path, actor=actor)
             return await self._transfers.begin_in(place.case, intent)
         if entry.upload_id is not None:
             hold = self._transfers.holders.hold_of(entry.upload_id)
@@ -284,7 +300,7 @@ class Directory:
             raise NotFound
         return await self._transfers.content(found)
 
-    async def _make_way(self, case_id: str, upload_id: str, path: str, actor: Actor) -> None:
+    async def _make_way(self, case_id: str, upload_id: str, *, path: str, actor: Actor) -> None:
         """What happens to an unfinished upload whose name is written anew: if its client had closed it, it is published now, as
         an earlier version; if not, it ends. One that another door has is not this client's to end: it is merely not seen."""
         hold = self._transfers.holders.hold_of(upload_id)

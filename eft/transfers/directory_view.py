@@ -24,6 +24,7 @@ from eft.domain.attachment import Attachment, AttachmentState
 from eft.domain.case import Case
 from eft.domain.errors import EftError, NotFound
 from eft.domain.upload import Source, Upload, UploadState
+from eft.transfers.free_names import FreeNames
 from eft.transfers.hold import Hold
 from eft.transfers.receipts_view import RECEIPTS, ReceiptsView, is_receipt
 from eft.transfers.refusals_view import refused_upload, refused_uploads, text_of
@@ -74,6 +75,7 @@ class View:
         self._r = resources
         self._transfers = transfers
         self._receipts = receipts
+        self.free = FreeNames(resources.clock)
 
     async def stat(self, case_id: str, path: str) -> Entry:
         """Raises NotFound."""
@@ -95,17 +97,30 @@ class View:
         """What is where a file is to be written, which is not below `from-support` or `receipts`: looked at in one step, as many
         small files are put one after the other. Raises NotFound where there is no such case."""
         waiting = self._waiting_at(case_id, path)
-        parent = path.rpartition("/")[0]
+        parent, _, name = path.rpartition("/")
+        around = self.free.look(case_id, path)
 
-        def look(conn: Connection) -> tuple[Case | None, Upload | Attachment | datetime | None, bool]:
+        def look(conn: Connection) -> tuple[Case | None, Upload | Attachment | datetime | None, bool, set[str] | None]:
             found = None if waiting is not None else _found_at(conn, case_id, path, support=False)
-            return cases.get(conn, case_id), found, not parent or _is_directory(conn, case_id, parent)
+            has_parent = not parent or _is_directory(conn, case_id, parent)
+            return cases.get(conn, case_id), found, has_parent, around.taken(conn)
 
-        case, found, has_parent = await self._r.database.read(look)
+        case, found, has_parent, taken = await self._r.database.read(look)
         if case is None:
             raise NotFound
+        if has_parent:
+            if taken is not None:
+                taken.update((name, *self._begun_in(case_id, parent)))
+            self.free.learn(around, case, taken)
         entry = await self._entry_of(found, case_id, path) if waiting is None else self._entry_of_hold(waiting)
         return Place(case, entry, has_parent)
+
+    def _begun_in(self, case_id: str, directory: str) -> Iterator[str]:
+        """The names in a directory that this worker has files open under."""
+        for hold in self._transfers.holders.of_case(case_id):
+            parent, _, name = shown_path(hold.upload).rpartition("/")
+            if parent == directory:
+                yield name
 
     def _waiting_at(self, case_id: str, path: str) -> Hold | None:
         """What this worker has at the path, and the database does not know yet."""

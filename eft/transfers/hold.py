@@ -19,13 +19,12 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from eft.db.engine import Connection
 from eft.domain.case import Case
 from eft.domain.digests import PartCheck, RunningDigest
 from eft.domain.errors import ChecksumMismatch, EftError, LengthExceeded, StorageFailed, WriterDisplaced
 from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.ports import SegmentId
-from eft.transfers.hold_rows import add_segment, check_fence, record_end
+from eft.transfers.hold_rows import MakesWay, add_segment, check_fence, record_end, store
 from eft.transfers.intent import BATCH, FULL, Allowance, Intent, first_batch
 from eft.transfers.open_segment import OpenSegment, log_failure
 from eft.transfers.resources import Resources
@@ -75,6 +74,8 @@ class Hold:
         self._room.set()
         self.failure: EftError | None = None
         self.allowance: Allowance | None = None
+        self.makes_way: MakesWay | None = None
+        """Where nobody has looked whether the name is free: what is done if it is not."""
 
     @property
     def is_stored(self) -> bool:
@@ -222,7 +223,9 @@ class Hold:
         self._pending, self._pending_bytes = [], 0
         self.segment = None
         self.durable = self.offset if is_stored else self.durable
-        self.upload = replace(self.upload, epoch=max(self.upload.epoch, int(is_stored)), holder=None)
+        epoch = max(self.upload.epoch, int(is_stored))
+        if (self.upload.epoch, self.upload.holder) != (epoch, None):
+            self.upload = replace(self.upload, epoch=epoch, holder=None)
 
     async def store_row(self) -> None:
         """The database knows of the upload, be it without a byte of it, unless it has ended. Raises CaseClosed, CasePurging."""
@@ -360,10 +363,7 @@ class Hold:
     async def _open_segment(self) -> OpenSegment:
         """A new segment from the durable offset on: first its row, then its file, so that no file is without a row."""
 
-        def work(conn: Connection) -> tuple[Case, Upload, SegmentFacts, bytes]:
-            return add_segment(conn, self._r, self.upload, self.durable, actor=self.intent.actor, origin=self.origin)
-
-        self.case, stored, facts, key = await self._r.database.write(work)
+        self.case, stored, facts, key = await store(self._r, self, partial(add_segment, resources=self._r, hold=self))
         # What else was told of the upload meanwhile stands.
         self.upload = replace(self.upload, state=stored.state, epoch=stored.epoch, holder=stored.holder)
         segment_id = SegmentId(self.case.uid, facts.file_upload_id, facts.file_epoch)

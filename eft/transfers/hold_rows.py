@@ -1,13 +1,15 @@
-"""What a hold reads and writes in the database: the fence, a new segment's row, and where a segment ends."""
+"""What a hold reads and writes in the database: its first row, the fence, a new segment's row, and where a segment ends."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
 
 from eft.db import attachments, uploads
 from eft.db.engine import Connection
-from eft.domain.actor import Actor
 from eft.domain.attachment import AttachmentState
 from eft.domain.case import Case, CaseStatus, PurgeState
 from eft.domain.errors import (
@@ -17,10 +19,48 @@ from eft.domain.errors import (
     NotFound,
     Purged,
     UploadExpired,
+    UploadTerminated,
     WriterDisplaced,
 )
-from eft.domain.upload import SegmentFacts, Upload, UploadState
+from eft.domain.upload import SegmentFacts, Source, Upload, UploadState
 from eft.transfers.resources import Resources, ensure_case_key, lock_open_case
+
+if TYPE_CHECKING:
+    from eft.transfers.hold import Hold
+
+T = TypeVar("T")
+MakesWay = Callable[[str], Awaitable[None]]
+"""Ends or publishes the unfinished upload of that id, as another takes its name."""
+
+
+class NameTaken(Exception):
+    """The name that an upload was begun under without a look is that of another unfinished one, `upload_id`."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(upload_id)
+        self.upload_id = upload_id
+
+
+async def store(resources: Resources, hold: Hold, work: Callable[[Connection], T]) -> T:
+    """What `work` returns, durable, which may store the hold's upload for the first time. Raises what it raises.
+
+    Where `work` finds that the name, which nobody has looked at, has been taken, who has it makes way first. Only once: of two
+    who come at the same time both are stored, as they are when both have looked before."""
+    try:
+        return await resources.database.write(work)
+    except NameTaken as taken:
+        makes_way, hold.makes_way = hold.makes_way, None
+        if makes_way is not None:
+            with suppress(NotFound, AlreadyFinished, UploadExpired, UploadTerminated):
+                await makes_way(taken.upload_id)
+        return await resources.database.write(work)
+
+
+def look_at_name(conn: Connection, upload: Upload) -> None:
+    """Before a new upload is stored whose name was not looked at; the case is locked. Raises NameTaken."""
+    found = uploads.by_name(conn, upload.case_id, upload.name, Source.SFTP)
+    if found is not None and found.state in (UploadState.RECEIVING, UploadState.SETTLING):
+        raise NameTaken(found.id)
 
 
 async def check_fence(resources: Resources, upload: Upload) -> None:
@@ -43,29 +83,29 @@ async def check_fence(resources: Resources, upload: Upload) -> None:
         raise AlreadyFinished
 
 
-def add_segment(
-    conn: Connection, resources: Resources, upload: Upload, start: int, *, actor: Actor, origin: str | None
-) -> tuple[Case, Upload, SegmentFacts, bytes]:
-    """A new segment from `start` on, of an upload that is stored with it where it was not yet. Returns the case, the upload as
-    it is now, the segment and the case's key.
-
-    `origin`: the attachment whose segments a new upload begins with. Raises WriterDisplaced, CaseClosed, CasePurging, Purged.
+def add_segment(conn: Connection, resources: Resources, hold: Hold) -> tuple[Case, Upload, SegmentFacts, bytes]:
+    """A new segment of the hold from its durable offset on, of an upload that is stored with it where it was not yet. Returns the
+    case, the upload as it is now, the segment and the case's key. Raises WriterDisplaced, CaseClosed, CasePurging, Purged,
+    NameTaken.
     """
+    upload = hold.upload
     case = lock_open_case(conn, upload.case_id)
     key = ensure_case_key(conn, resources.keys, case)
     if upload.epoch > 0:
         upload = _still_receiving(conn, upload)
     else:
-        if origin is not None:
-            _check_origin(conn, origin)
+        if hold.origin is not None:
+            _check_origin(conn, hold.origin)
+        if hold.makes_way is not None:
+            look_at_name(conn, upload)
         upload = replace(upload, epoch=1, holder=resources.bus.worker)
         uploads.insert(conn, upload)
-        resources.record(conn, actor, "upload.create", case.id, upload.id, at=upload.created_at, source=upload.source)
+        resources.record(conn, hold.intent.actor, "upload.create", case.id, upload.id, at=upload.created_at, source=upload.source)
     if upload.segments and upload.segments[-1].epoch >= upload.epoch:
         upload = replace(upload, epoch=upload.segments[-1].epoch + 1)
         uploads.save(conn, upload)
     facts = SegmentFacts(
-        upload_id=upload.id, epoch=upload.epoch, start=start, end=None, file_upload_id=upload.id, file_epoch=upload.epoch
+        upload_id=upload.id, epoch=upload.epoch, start=hold.durable, end=None, file_upload_id=upload.id, file_epoch=upload.epoch
     )
     uploads.add_segment(conn, facts)
     return case, upload, facts, key

@@ -31,6 +31,7 @@ from eft.domain.errors import (
 from eft.domain.upload import Upload, UploadState
 from eft.transfers.content import content_of_row
 from eft.transfers.hold import Hold
+from eft.transfers.hold_rows import MakesWay
 from eft.transfers.intent import Intent
 from eft.transfers.publication import Publication
 from eft.transfers.reception import Reception
@@ -67,10 +68,13 @@ class Holders:
         *,
         inherited: bytes = b"",
         origin: str | None = None,
+        makes_way: MakesWay | None = None,
     ) -> Reception:
         """A reception of an upload that nobody else knows of yet. It may begin as the attachment `origin`: with its segments,
-        `[0, upload.offset)`, or with its small content."""
-        return self._receive(Hold(self._r, upload, case, intent, digest, inherited=inherited, origin=origin))
+        `[0, upload.offset)`, or with its small content. `makes_way`: where nobody has looked whether its name is free."""
+        hold = Hold(self._r, upload, case, intent, digest, inherited=inherited, origin=origin)
+        hold.makes_way = makes_way
+        return self._receive(hold)
 
     def pending(self, case_id: str) -> list[Hold]:
         """Holds of a case that the database does not know of yet."""

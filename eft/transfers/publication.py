@@ -20,6 +20,7 @@ from eft.storage.manifest import seal_manifest
 from eft.storage.seal import seal_inline
 from eft.transfers.content import digest_of
 from eft.transfers.hold import Hold
+from eft.transfers.hold_rows import look_at_name, store
 from eft.transfers.manifest_of import manifest_of
 from eft.transfers.resources import Resources, ensure_case_key, lock_open_case
 from eft.transfers.shown_path import is_temporary_name
@@ -144,6 +145,8 @@ class Publication:
 
         def work(conn: Connection) -> None:
             case = lock_open_case(conn, hold.upload.case_id)
+            if hold.makes_way is not None and not hold.is_stored:
+                look_at_name(conn, hold.upload)
             sealed = None
             if content is not None:
                 key = ensure_case_key(conn, self._r.keys, case)
@@ -151,7 +154,7 @@ class Publication:
             self._end_row(conn, hold, UploadState.SETTLING, sha256, inline=sealed, settles_at=settles_at)
             self._r.record(conn, hold.intent.actor, "upload.close", case.id, hold.upload.id, at=now, size=hold.size)
 
-        await self._r.database.write(work)
+        await store(self._r, hold, work)
         hold.mark_ended()
 
     def _small_content(self, hold: Hold) -> bytes | None:

@@ -21,6 +21,7 @@ from eft.storage.ports import SegmentId
 from eft.transfers.announced import tell_length, tell_sha256
 from eft.transfers.concatenation import Concatenation
 from eft.transfers.content import Begun, Content, begun, open_attachment, open_upload, read_attachment
+from eft.transfers.hold_rows import MakesWay
 from eft.transfers.holders import Holders, check_ended
 from eft.transfers.intent import Allowance, Intent
 from eft.transfers.jobs import Jobs
@@ -79,6 +80,16 @@ class Transfers:
         reception = self.holders.begin(self._new_upload(case, intent), case, intent, RunningDigest())
         reception.allow(allowance)
         return reception
+
+    def begin_at_once(self, case: Case, intent: Intent, makes_way: MakesWay) -> Reception | None:
+        """The same, under a name that nobody has looked at; what has it then makes way when this one is first stored. None where
+        more has to be known first: what the case may store."""
+        if self._r.settings.case_bytes is not None:
+            return None
+        intent = intent.checked()
+        check_takes_data(case)
+        self._r.check_room()
+        return self.holders.begin(self._new_upload(case, intent), case, intent, RunningDigest(), makes_way=makes_way)
 
     async def register(self, case_id: str, intent: Intent) -> Upload:
         """A new upload, known to the database, without a byte yet. Raises what `begin` raises."""

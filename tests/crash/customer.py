@@ -119,7 +119,9 @@ async def post_whole(worker: Worker, sent: Sent) -> None:
 
 async def open_file(worker: Worker, sent: Sent, *, anew: bool) -> Reception:
     """OPEN for writing, with TRUNC or to go on."""
-    reception = await worker.files.open_write(CASE, sent.name, WHO, create=True, truncate=anew, exclusive=False)
+    reception = worker.files.open_new(CASE, sent.name, WHO) if anew else None
+    if reception is None:
+        reception = await worker.files.open_write(CASE, sent.name, WHO, create=True, truncate=anew, exclusive=False)
     sent.upload_id = reception.upload_id
     return reception
 

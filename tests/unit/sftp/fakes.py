@@ -139,6 +139,7 @@ class FakeDirectory:
         self.cases: set[str] = set()
         self.actors: set[Actor] = set()
         self.fail_with: EftError | None = None
+        self.knows_free_names = False
 
     def _check(self, case_id: str, *written: str) -> None:
         self.cases.add(case_id)
@@ -227,17 +228,27 @@ class FakeDirectory:
         self.contents.append(FakeContent(bytes(self.receptions[int(upload_id, 16)].file.data)))
         return self.contents[-1]
 
+    def open_new(self, case_id: str, path: str, actor: Actor) -> FakeReception | None:
+        if not self.knows_free_names:
+            return None
+        self._check(case_id, path)
+        is_free = path not in self.files and path not in self.directories and path.rpartition("/")[0] in self.directories
+        return self._write(path, actor, truncate=True) if is_free else None
+
     async def open_write(
         self, case_id: str, path: str, actor: Actor, *, create: bool, truncate: bool, exclusive: bool
     ) -> FakeReception:
         self._check(case_id, path)
-        self.actors.add(actor)
         if path in self.directories or (exclusive and path in self.files):
             raise AlreadyExists
         if path not in self.files and not create:
             raise NotFound
         if path.rpartition("/")[0] not in self.directories:
             raise NotFound
+        return self._write(path, actor, truncate=truncate)
+
+    def _write(self, path: str, actor: Actor, *, truncate: bool) -> FakeReception:
+        self.actors.add(actor)
         if truncate or path not in self.files:
             self.files[path] = StoredFile()
         file = self.files[path]

@@ -90,6 +90,24 @@ async def client() -> AsyncIterator[Client]:
 # Beginnings
 
 
+async def test_a_file_whose_name_is_known_to_be_free_is_opened_without_waiting(client: Client) -> None:
+    client.directory.knows_free_names = True
+    client.send(wire.open_file(1, "a", PUT))
+    assert not client.host.tasks
+    (opened,) = await client.replies()
+    assert (await client.ask(wire.write(2, opened.handle, 0, b"abc"))).code == 0
+    assert (await client.ask(wire.close(3, opened.handle))).code == 0
+    assert client.directory.files["a"].data == b"abc"
+
+
+@pytest.mark.parametrize("flags", [PUT | EXCLUSIVE, WRITE | CREATE, WRITE | TRUNCATE, READ])
+async def test_who_asks_for_more_than_a_new_file_is_answered_after_a_look(client: Client, flags: int) -> None:
+    client.directory.knows_free_names = True
+    client.send(wire.open_file(1, "a", flags))
+    assert client.host.tasks
+    await client.replies()
+
+
 async def test_version_three_is_all_there_is_whatever_is_proposed() -> None:
     client = Client()
     client.send(struct.pack(">IBI", 5, 1, 6))
