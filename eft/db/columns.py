@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, String, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def to_microseconds(instant: datetime) -> int:
     """Whole microseconds since 1970, exactly. Raises ValueError for a naive time."""
     if instant.tzinfo is None:
         raise ValueError("a time without a time zone")
-    return (instant - _EPOCH) // _MICROSECOND
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_microseconds(count: int) -> datetime:
@@ -51,6 +53,12 @@ class Instant(TypeDecorator[datetime]):
             return None
         return value.astimezone(UTC) if isinstance(value, datetime) else from_microseconds(value)
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        return partial(self.process_bind_param, dialect=dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        return partial(self.process_result_value, dialect=dialect)
+
 
 class Choice(TypeDecorator[StrEnum]):
     """A member of a StrEnum, stored as its value; a CHECK on the table names the values."""
@@ -67,3 +75,13 @@ class Choice(TypeDecorator[StrEnum]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:
         return None if value is None else self.kind(value)
+
+    # The same by a table, as there are several in each row.
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
+        stored: dict[Any, str | None] = {None: None, **{member: member.value for member in self.kind}}
+        return lambda value: stored[value] if value in stored else self.kind(value).value
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
+        members: dict[Any, StrEnum | None] = {None: None, **{member.value: member for member in self.kind}}
+        return lambda value: members[value] if value in members else self.kind(value)

@@ -8,7 +8,8 @@ conversions. Everything else goes on through SQLAlchemy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 import sqlite3
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +41,18 @@ class _Ready:
     parameters: tuple[_Parameter, ...]
     columns: tuple[Convert, ...]
     positional: bool
+    attributes: Any = field(init=False)
+    """Gets all parameters of a record, where there are several."""
+    conversions: tuple[tuple[int, Callable[[Any], Any]], ...] = field(init=False)
+    results: tuple[tuple[int, Callable[[Any], Any]], ...] = field(init=False)
+    """Those parameters and columns that are converted at all."""
+
+    def __post_init__(self) -> None:
+        names = [each.name.removeprefix("its_") for each in self.parameters]
+        converts = [each.convert for each in self.parameters]
+        object.__setattr__(self, "attributes", attrgetter(*names) if len(names) > 1 else None)
+        object.__setattr__(self, "conversions", tuple((at, convert) for at, convert in enumerate(converts) if convert))
+        object.__setattr__(self, "results", tuple((at, convert) for at, convert in enumerate(self.columns) if convert))
 
     def bound(self, given: Mapping[str, Any]) -> Any:
         converted = [
@@ -50,8 +63,18 @@ class _Ready:
             converted if self.positional else {each.name: value for each, value in zip(self.parameters, converted, strict=True)}
         )
 
+    def bound_of(self, record: object) -> Any:
+        """Of a statement with several parameters, all of them given."""
+        values = list(self.attributes(record))
+        for index, convert in self.conversions:
+            values[index] = convert(values[index])
+        return values if self.positional else {each.name: value for each, value in zip(self.parameters, values, strict=True)}
+
     def converted(self, row: Row) -> Row:
-        return [value if convert is None else convert(value) for convert, value in zip(self.columns, row, strict=True)]
+        values = list(row)
+        for index, convert in self.results:
+            values[index] = convert(values[index])
+        return values
 
 
 class Statement:
@@ -82,8 +105,16 @@ class Statement:
         changed: int = self._execute(conn, ready, given).rowcount
         return changed
 
+    def run_of(self, conn: Connection, record: object) -> int:
+        """The same, where each parameter is an attribute of the record, or named `its_` and that."""
+        ready = self._ready.get(conn.dialect.name) or self._prepare(conn.dialect)
+        changed: int = self._carry_out(conn, ready, ready.bound_of(record)).rowcount
+        return changed
+
     def _execute(self, conn: Connection, ready: _Ready, given: Mapping[str, Any]) -> Any:
-        bound = ready.bound(given)
+        return self._carry_out(conn, ready, ready.bound(given))
+
+    def _carry_out(self, conn: Connection, ready: _Ready, bound: Any) -> Any:
         if ready.positional:
             driver = conn.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
@@ -131,33 +162,34 @@ class Records(Generic[T]):
         return None if row is None else dict(zip(self._names, row, strict=True))
 
     def all(self, conn: Connection, given: Mapping[str, Any]) -> list[T]:
+        return [self._kind(**fields) for fields in self.all_fields(conn, given)]
+
+    def all_fields(self, conn: Connection, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The columns of all rows by name."""
         names = self._names
-        return [self._kind(**dict(zip(names, row, strict=True))) for row in self._statement.rows(conn, given)]
+        return [dict(zip(names, row, strict=True)) for row in self._statement.rows(conn, given)]
 
 
 class Inserting:
     """An INSERT of a record into its table."""
 
     def __init__(self, table: Table) -> None:
-        self._names = tuple(column.name for column in table.columns)
         self._statement = Statement(table.insert())
 
     def run(self, conn: Connection, record: object) -> None:
-        self._statement.run(conn, {name: getattr(record, name) for name in self._names})
+        self._statement.run_of(conn, record)
 
 
 class Saving:
     """An UPDATE of every column of a record's row but `id`, which finds it."""
 
     def __init__(self, table: Table) -> None:
-        self._names = tuple(column.name for column in table.columns if column.name != "id")
-        changed = {name: bindparam(name, type_=table.c[name].type) for name in self._names}
+        changed = {column.name: bindparam(column.name, type_=column.type) for column in table.columns if column.name != "id"}
         self._statement = Statement(update(table).where(table.c.id == bindparam("its_id")).values(changed))
 
-    def run(self, conn: Connection, record: Any) -> bool:
+    def run(self, conn: Connection, record: object) -> bool:
         """Whether there was a row."""
-        given = {name: getattr(record, name) for name in self._names}
-        return self._statement.run(conn, {**given, "its_id": record.id}) == 1
+        return self._statement.run_of(conn, record) == 1
 
 
 _KEEP_COUNT = {"preserve_rowcount": True}

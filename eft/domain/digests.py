@@ -87,13 +87,13 @@ class _Libcrypto:
     """SHA-256 by libcrypto's context. Calls release the GIL."""
 
     __slots__ = ("_context",)
-    init: Any = None
+    fresh: Any = None
+    """The context of no byte, copied for each: a call into the library would let another thread run."""
     feed: Any = None
     final: Any = None
 
     def __init__(self) -> None:
-        self._context = _Context()
-        self.init(ctypes.byref(self._context))
+        self._context = _Context.from_buffer_copy(self.fresh)
 
     def update(self, data: bytes | bytearray | memoryview) -> None:
         if type(data) is bytes:
@@ -211,7 +211,8 @@ def _bind(library: ctypes.CDLL) -> bool:
         (context, ctypes.c_void_p, ctypes.c_size_t),
         (ctypes.c_char_p, context),
     )
-    _Libcrypto.init, _Libcrypto.feed, _Libcrypto.final = init, feed, final
+    _Libcrypto.fresh, _Libcrypto.feed, _Libcrypto.final = _Context(), feed, final
+    init(ctypes.byref(_Libcrypto.fresh))
     return _answers_rightly()
 
 

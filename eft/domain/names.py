@@ -43,6 +43,8 @@ def check_component(component: str) -> str:
         raise NameNotAllowed("has a component that is empty, `.` or `..`")
     if "\\" in component:
         raise NameNotAllowed("has a backslash; use / between directories")
+    if component.isascii() and component.isprintable() and len(component) <= COMPONENT_BYTES:
+        return component
     for character in component:
         kind = unicodedata.category(character)
         if kind == "Cs":
