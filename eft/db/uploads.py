@@ -148,10 +148,9 @@ def by_name(conn: Connection, case_id: str, name: str, source: Source) -> Upload
 
 def settling_due(conn: Connection, now: datetime, limit: int = 1000) -> list[Upload]:
     """Settling uploads with `settles_at` at or before now that nobody has opened again, the longest due first."""
-    query = select(uploads).where(
-        uploads.c.state == UploadState.SETTLING, uploads.c.settles_at <= now, uploads.c.holder.is_(None)
-    )
-    return _many(conn, query.order_by(uploads.c.settles_at, uploads.c.id).limit(limit))
+    rows = _DUE.all_fields(conn, {"its_now": now, "its_limit": limit})
+    found = of_uploads(conn, [row["id"] for row in rows])
+    return [Upload(**row, segments=tuple(found.get(row["id"], ()))) for row in rows]
 
 
 def sealed(conn: Connection) -> list[Upload]:
@@ -231,6 +230,17 @@ _ITS_CASE = bindparam("its_case", type_=uploads.c.case_id.type)
 _IS_UNFINISHED = and_(*(uploads.c.state != state for state in UploadState if state not in UNFINISHED))
 """By what it is not: told the states that it may have, SQLite goes through all unfinished uploads of the case for each name."""
 _BELOW = Below(select(uploads.c.id).where(uploads.c.case_id == _ITS_CASE, _IS_UNFINISHED), uploads.c.name)
+_DUE = Records(
+    Upload,
+    select(uploads)
+    .where(
+        uploads.c.state == UploadState.SETTLING,
+        uploads.c.settles_at <= bindparam("its_now", type_=uploads.c.settles_at.type),
+        uploads.c.holder.is_(None),
+    )
+    .order_by(uploads.c.settles_at, uploads.c.id)
+    .limit(bindparam("its_limit")),
+)
 _BY_NAME = Records(
     Upload,
     _newest(

@@ -134,24 +134,25 @@ class Publication:
         async with hold.alone(still):
             content = self._small_content(hold)
             if content is not None:
-                await self._record_settling(hold, content, hashlib.sha256(content).hexdigest(), settles_at)
+                await self._record_settling(hold, content, None, settles_at)
                 return
             await hold.commit_unfenced()
             await self._record_settling(hold, None, hold.digest.hexdigest() if hold.digest is not None else None, settles_at)
 
     async def _record_settling(self, hold: Hold, content: bytes | None, sha256: str | None, settles_at: datetime | None) -> None:
-        """`content`: all of a small file, which goes into its row."""
+        """`content`: all of a small file, which goes into its row, and is hashed here."""
         now = self._r.clock.now()
 
         def work(conn: Connection) -> None:
             case = lock_open_case(conn, hold.upload.case_id)
             if hold.makes_way is not None and not hold.is_stored:
                 look_at_name(conn, hold.upload)
-            sealed = None
+            sealed, digest = None, sha256
             if content is not None:
                 key = ensure_case_key(conn, self._r.keys, case)
                 sealed = seal_inline(key, self._r.region, case.uid, hold.upload.id, content)
-            self._end_row(conn, hold, UploadState.SETTLING, sha256, inline=sealed, settles_at=settles_at)
+                digest = hashlib.sha256(content).hexdigest()
+            self._end_row(conn, hold, UploadState.SETTLING, digest, inline=sealed, settles_at=settles_at)
             self._r.record(conn, hold.intent.actor, "upload.close", case.id, hold.upload.id, at=now, size=hold.size)
 
         await store(self._r, hold, work)
@@ -201,11 +202,12 @@ class Publication:
             if state is UploadState.SETTLING and settles_at is None and not is_temporary_name(row.name):
                 settles_at = self._r.clock.now()  # the rename that it was to wait for came already, by another worker
         else:
-            row = replace(mine, epoch=1)
+            row = mine
         if state in (UploadState.PUBLISHED, UploadState.SEALED):
             check_whole(row.length, hold.size)
         row = replace(
             row,
+            epoch=max(row.epoch, 1),
             state=state,
             sha256=sha256,
             offset=hold.size,

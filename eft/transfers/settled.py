@@ -54,12 +54,14 @@ class Settled:
     def _look(self, conn: Connection, settled: Sequence[Upload]) -> list[tuple[Upload, Case, Beside | None]]:
         found = []
         known: dict[str, Case | None] = {}
+        to_look_beside = self._sidecars.to_look_beside(conn, settled)
         for upload in settled:
             if upload.case_id not in known:
                 known[upload.case_id] = cases.get(conn, upload.case_id)
             case = known[upload.case_id]
             if upload.state is UploadState.SETTLING and case is not None and case.purge is PurgeState.NONE:
-                found.append((upload, case, self._sidecars.look_beside(conn, upload)))
+                is_asked = (upload.case_id, upload.name) in to_look_beside
+                found.append((upload, case, self._sidecars.look_beside(conn, upload) if is_asked else None))
         return found
 
     async def _due(self, upload: Upload, case: Case, beside: Beside | None) -> _Due:

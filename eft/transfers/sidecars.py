@@ -6,10 +6,11 @@ published; it deletes nothing. A digest file of an earlier version of NAME says 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 import re
 
-from eft.db import attachments, uploads
+from eft.db import attachments, names, uploads
 from eft.db.engine import Connection
 from eft.domain.actor import Actor
 from eft.domain.attachment import Attachment, AttachmentState
@@ -65,6 +66,13 @@ class Sidecars:
 
     def __init__(self, resources: Resources) -> None:
         self._r = resources
+
+    def to_look_beside(self, conn: Connection, found: Iterable[Upload]) -> set[tuple[str, str]]:
+        """Case and name of those uploads that may have a digest file beside them: few, where many small files come together."""
+        asked: dict[str, set[str]] = {}
+        for upload in found:
+            asked.setdefault(upload.case_id, set()).add(upload.name + SUFFIX)
+        return {(case_id, name.removesuffix(SUFFIX)) for case_id in asked for name in names.had(conn, case_id, asked[case_id])}
 
     def look_beside(self, conn: Connection, upload: Upload) -> Beside | None:
         """The digest file that lies beside the upload now, None where there is none."""

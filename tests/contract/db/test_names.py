@@ -37,3 +37,12 @@ def test_of_too_many_names_none_is_told(conn: Connection) -> None:
         uploads.insert(conn, an_upload(number, name=f"d/{number}"))
     assert names.taken(conn, "C-1", "d", 4) == {"0", "1", "2", "3"}
     assert names.taken(conn, "C-1", "d", 3) is None
+
+
+def test_of_a_few_names_those_that_a_file_has_are_told(conn: Connection) -> None:
+    uploads.insert(conn, an_upload(1, name="a"))
+    uploads.insert(conn, an_upload(2, name="b", state=UploadState.PUBLISHED))
+    attachments.insert(conn, an_attachment(3, name="c", hidden=True))
+    uploads.insert(conn, an_upload(4, name="d", case_id="C-2"))
+    assert names.had(conn, "C-1", {"a", "b", "c", "d", "e"}) == {"a", "b", "c"}
+    assert names.had(conn, "C-1", set()) == set()
