@@ -20,7 +20,7 @@ def taken(conn: Connection, case_id: str, directory: str, most: int) -> set[str]
         rows = below.rows(conn, case_id, directory, most=most + 1)
         if len(rows) > most:
             return None
-        found.update(path[start:].partition("/")[0] for (path,) in rows)
+        found.update([path[start:].partition("/")[0] for (path,) in rows])
     return found
 
 

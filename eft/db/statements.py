@@ -71,6 +71,8 @@ class _Ready:
         return values if self.positional else {each.name: value for each, value in zip(self.parameters, values, strict=True)}
 
     def converted(self, row: Row) -> Row:
+        if not self.results:
+            return row
         values = list(row)
         for index, convert in self.results:
             values[index] = convert(values[index])

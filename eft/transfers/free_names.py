@@ -13,10 +13,10 @@ from eft.db.engine import Connection
 from eft.domain.case import Case
 from eft.domain.clock import Clock
 
-FRESH_S = 0.25
+FRESH_S = 0.5
 """Seconds for which a look counts."""
 OFTEN_S = 1.0
-"""Seconds within which a second file has to be begun in a directory for it to be worth asking for its names."""
+"""Seconds after a look within which another one has to be needed for it to be worth asking for the names."""
 NAMES = 4096
 """Names of a directory, from which on none of them is known to be free."""
 DIRECTORIES = 8
