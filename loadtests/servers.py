@@ -45,17 +45,16 @@ def built(name: str) -> Path:
 
 
 @contextmanager
-def openssh(directory: Path) -> Iterator[Peer]:
-    """Sshd with its internal SFTP server, for the present user, by public key."""
+def openssh(directory: Path, client: Path) -> Iterator[Peer]:
+    """Sshd with its internal SFTP server, for the present user, by the public key `client`."""
     if not Path("/usr/sbin/sshd").exists():
         raise Absent("sshd is not installed; run `make test-deps`")
     port = free_port()
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "stored").mkdir(exist_ok=True)
-    for key in ("host", "client"):
-        (directory / key).unlink(missing_ok=True)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / key)], check=True)
-    shutil.copy(directory / "client.pub", directory / "authorized")
+    (directory / "host").unlink(missing_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / "host")], check=True)
+    shutil.copy(client, directory / "authorized")
     (directory / "authorized").chmod(0o600)
     Path("/run/sshd").mkdir(exist_ok=True)
     (directory / "sshd.conf").write_text(

@@ -4,7 +4,8 @@
 
 eft verifies, seals and makes durable what it takes; the peers do none of the three. `eft-2` has two workers; `eft-plain` goes
 without the faster packet layer, `eft:PIECE` has that piece of it alone; `eft-no-digest`, `eft-no-seal`, `eft-no-fsync` and
-`eft-none` do not do what their names say, `eft-none` none of the three; `eft-no-hash` takes any password at once.
+`eft-none` do not do what their names say, `eft-none` none of the three. All clients sign in by one key, but for those of
+`eft-password`, of `eft-no-hash`, which takes any password at once, and of `go-password`.
 """
 
 from __future__ import annotations
@@ -32,15 +33,20 @@ PIECES = ("receive", "send", "channel", "gcm", "chacha", "hmac")
 
 _numbers = itertools.count()
 
+_eft = partial(sftp_servers.eft, by_key=True)
+
 STARTS: dict[str, Callable[[Path], AbstractContextManager[Target]]] = {
-    "eft": sftp_servers.eft,
-    "eft-2": lambda directory: sftp_servers.eft(directory, "eft, 2 workers", workers=2),
-    "eft-plain": lambda directory: sftp_servers.eft(directory, "eft-plain", pieces=[]),
-    **{f"eft:{piece}": partial(sftp_servers.eft, name=f"eft:{piece}", pieces=[piece]) for piece in PIECES},
-    **{f"eft-no-{part}": partial(sftp_servers.eft, name=f"eft-no-{part}", without=(part,)) for part in sftp_servers.WITHOUT},
-    "eft-none": partial(sftp_servers.eft, name="eft-none", without=("digest", "seal", "fsync")),
+    "eft": _eft,
+    "eft-2": partial(_eft, name="eft, 2 workers", workers=2),
+    "eft-plain": partial(_eft, name="eft-plain", pieces=[]),
+    **{f"eft:{piece}": partial(_eft, name=f"eft:{piece}", pieces=[piece]) for piece in PIECES},
+    **{f"eft-no-{part}": partial(_eft, name=f"eft-no-{part}", without=(part,)) for part in ("digest", "seal", "fsync")},
+    "eft-none": partial(_eft, name="eft-none", without=("digest", "seal", "fsync")),
+    "eft-password": partial(sftp_servers.eft, name="eft, password"),
+    "eft-no-hash": partial(sftp_servers.eft, name="eft, password without its hash", without=("hash",)),
     "openssh": sftp_servers.openssh_target,
     "go": sftp_servers.go_target,
+    "go-password": partial(sftp_servers.go_target, name="Go pkg/sftp, password", by_key=False),
 }
 THREE = ("eft", "openssh", "go")
 WITHOUT = ("eft", "eft-no-digest", "eft-no-seal", "eft-no-fsync", "eft-none", "openssh", "go")
@@ -122,7 +128,7 @@ def slice_of(name: str, options: Any, scratch: Path) -> Slice:
         warm = partial(bench.small, directory=bench.few)
         return Slice(title, "file", files, THREE if name == "small" else WITHOUT, warm, bench.small)
     if name == "connects":
-        signing_in = ("eft", "eft-no-hash", "openssh", "go")
+        signing_in = ("eft", "eft-password", "eft-no-hash", "openssh", "go", "go-password")
         title = "connects up to the SFTP session, 4 at once"
         return Slice(title, "connect", connects, signing_in, partial(bench.connects, count=WARM_CONNECTS), bench.connects)
     gets: dict[str, tuple[str, Callable[[Target], None]]] = {
@@ -165,8 +171,9 @@ def _fill(file: Path, size: int) -> None:
 
 SFTP = Door(
     name="sftp",
-    summary="Uploads and downloads over SFTP, by clients as people run them. eft asks for a password and hashes it (argon2id); "
-    "OpenSSH's server takes a key, Go's any password.",
+    summary="Uploads and downloads over SFTP, by clients as people run them. At every server they sign in by the same Ed25519 "
+    "key, which is registered with eft's account. Where a row says `password` they sign in by one: eft hashes it (argon2id, "
+    "about 50 ms of CPU), Go's server compares it.",
     starts=STARTS,
     slices=SLICES,
     slice_of=slice_of,

@@ -65,10 +65,6 @@ class Gateway:
         return json.loads(content) if content else None
 
 
-WITHOUT = ("digest", "seal", "fsync", "hash")
-"""What `loadtests/without` can take away."""
-
-
 @contextmanager
 def eft(
     directory: Path,
@@ -78,9 +74,10 @@ def eft(
     pieces: list[str] | None = None,
     without: tuple[str, ...] = (),
     https: str = "",
+    by_key: bool = False,
 ) -> Iterator[Target]:
     """`eft serve` with an account of one case. `pieces`: of the packet layer, all without it. `without`: what it does not do.
-    `https`: lines for that part of its settings."""
+    `https`: lines for that part of its settings. `by_key`: the clients' key is registered with the account, and they use it."""
     command = str(Path(sys.executable).parent / "eft")
     secrets = directory / "secrets"
     secrets.mkdir(parents=True, mode=0o700)
@@ -121,9 +118,22 @@ def eft(
         _wait_until_ready(process, ports[2], directory / "log")
         gateway.call("PUT", f"cases/{CASE}", {"organisation": "Benchmark", "subject": "Benchmark", "status": "open"})
         account = gateway.call("POST", f"cases/{CASE}/sftp-account")
-        yield Target(name, process.pid, ports[1], account["username"], account["password"], prefix="/", gateway=gateway)
+        target = Target(name, process.pid, ports[1], account["username"], account["password"], prefix="/", gateway=gateway)
+        if by_key:
+            target.key = client_key(directory)
+            public = target.key.with_suffix(".pub").read_text()
+            gateway.call("POST", f"cases/{CASE}/sftp-account/keys", {"public_key": public})
+        yield target
     finally:
         stop(process)
+
+
+def client_key(directory: Path) -> Path:
+    """The key that clients sign in with at every server whose directory lies beside this one; its public half ends in `.pub`."""
+    key = directory.parent / "client"
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    return key
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -140,21 +150,23 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
 
 @contextmanager
 def openssh_target(directory: Path) -> Iterator[Target]:
-    with openssh(directory) as peer:
+    directory.mkdir(parents=True)
+    key = client_key(directory)
+    with openssh(directory, key.with_suffix(".pub")) as peer:
         stored = peer.directory
-        yield Target(
-            "OpenSSH", peer.pid, peer.port, getpass.getuser(), key=directory / "client", prefix=f"{stored}/", directory=stored
-        )
+        yield Target("OpenSSH", peer.pid, peer.port, getpass.getuser(), key=key, prefix=f"{stored}/", directory=stored)
 
 
 @contextmanager
-def go_target(directory: Path) -> Iterator[Target]:
-    """pkg/sftp in the smallest server that it allows, loadtests/peers/go-sftp."""
+def go_target(directory: Path, name: str = "Go pkg/sftp", *, by_key: bool = True) -> Iterator[Target]:
+    """pkg/sftp in the smallest server that it allows, loadtests/peers/go-sftp; it takes the clients' key and a password."""
     stored, port = directory / "stored", free_port()
     program = built("go-sftp")
     stored.mkdir(parents=True)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / "host")], check=True)
     words = [str(program), "-listen", f"127.0.0.1:{port}", "-host-key", str(directory / "host")]
-    words += ["-directory", str(stored), "-password", "bench"]
+    key = client_key(directory)
+    words += ["-directory", str(stored), "-password", "bench", "-client-key", str(key.with_suffix(".pub"))]
     with serving(words, port) as pid:
-        yield Target("Go pkg/sftp", pid, port, "bench", "bench", prefix=f"{stored}/", directory=stored)
+        used = key if by_key else None
+        yield Target(name, pid, port, "bench", "bench", key=used, prefix=f"{stored}/", directory=stored)

@@ -1,7 +1,8 @@
-// A server as small as pkg/sftp allows: any password for one user, files below one directory, nothing verified or synced.
+// A server as small as pkg/sftp allows: one key and one password, files below one directory, nothing verified or synced.
 package main
 
 import (
+	"bytes"
 	"flag"
 	"log"
 	"net"
@@ -16,7 +17,16 @@ func main() {
 	hostKey := flag.String("host-key", "", "file with the host key")
 	directory := flag.String("directory", ".", "where relative paths begin")
 	password := flag.String("password", "", "the password of whoever comes")
+	clientKey := flag.String("client-key", "", "file with the public key of whoever comes")
 	flag.Parse()
+	line, err := os.ReadFile(*clientKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	known, _, _, _, err := ssh.ParseAuthorizedKey(line)
+	if err != nil {
+		log.Fatal(err)
+	}
 	text, err := os.ReadFile(*hostKey)
 	if err != nil {
 		log.Fatal(err)
@@ -28,6 +38,12 @@ func main() {
 	config := &ssh.ServerConfig{
 		PasswordCallback: func(_ ssh.ConnMetadata, given []byte) (*ssh.Permissions, error) {
 			if string(given) != *password {
+				return nil, os.ErrPermission
+			}
+			return nil, nil
+		},
+		PublicKeyCallback: func(_ ssh.ConnMetadata, given ssh.PublicKey) (*ssh.Permissions, error) {
+			if !bytes.Equal(given.Marshal(), known.Marshal()) {
 				return nil, os.ErrPermission
 			}
 			return nil, nil
