@@ -129,9 +129,11 @@ class SftpSettings(Section):
         default=20, description="a number of failed sign-ins"
     )
     keepalive_s: Annotated[float, Field(strict=True, ge=0.1, le=3600)] = Field(default=30.0, description="a number of seconds")
-    packet_pieces: tuple[Literal["receive", "send", "turn", "channel", "options", "gcm", "chacha", "hmac"], ...] = Field(
-        default=("receive", "send", "turn", "channel", "options", "gcm", "chacha", "hmac"),
-        description="a list of parts of the faster packet layer, all of them unless one gives trouble",
+    packet_pieces: tuple[Literal["receive", "gather", "send", "turn", "channel", "options", "gcm", "chacha", "hmac"], ...] = (
+        Field(
+            default=("receive", "gather", "send", "turn", "channel", "options", "gcm", "chacha", "hmac"),
+            description="a list of parts of the faster packet layer, all of them unless one gives trouble",
+        )
     )
 
 

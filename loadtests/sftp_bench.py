@@ -29,7 +29,7 @@ from loadtests.slices import Door, Slice
 GCM = ("-o", "Ciphers=aes128-gcm@openssh.com")
 CHACHA = ("-o", "Ciphers=chacha20-poly1305@openssh.com")
 SMALL_BYTES, WARM_FILES, CONNECTS, QUICK_CONNECTS, WARM_CONNECTS, AT_ONCE = 4096, 100, 200, 60, 10, 8
-PIECES = ("receive", "send", "channel", "gcm", "chacha", "hmac")
+PIECES = ("receive", "gather", "send", "channel", "gcm", "chacha", "hmac")
 
 _numbers = itertools.count()
 

@@ -6,6 +6,7 @@ Source: draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL for the extensions.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 import struct
 
 from eft.domain.errors import EftError, Invalid, NameNotAllowed
@@ -36,6 +37,7 @@ from eft.sftp_temp.requests import (
     Unsupported,
     Write,
 )
+from eft.sftp_temp.runs import Run, find
 
 PACKET_BYTES = 257 * 1024
 """The longest packet, without its length field: 256 KiB of payload and 1 KiB for the rest."""
@@ -109,6 +111,21 @@ class RequestParser:
         else:
             self._position = stop
         return _parse(chunk, start + 4, stop)
+
+    def run(self, goes_on: Callable[[bytes, int], bool]) -> Run | None:
+        """The small WRITEs that are there next and can be carried out together, `runs.find`. They stay the next requests until
+        they are skipped."""
+        if self._length is not None or not self._chunks:
+            return None
+        return find(self._chunks[0], self._position, goes_on)
+
+    def skip(self, run: Run) -> None:
+        """The requests of a run have been carried out."""
+        self.available -= run.taken
+        self._position += run.taken
+        if self._position == len(self._chunks[0]):
+            self._chunks.popleft()
+            self._position = 0
 
     def clear(self) -> None:
         """Forgets what has not been given out."""

@@ -70,6 +70,23 @@ class WritableFile:
             self.fail(error)
             raise
 
+    def goes_on(self, offset: int) -> bool:
+        """Whether a WRITE there is simply what comes next."""
+        return self.error is None and not self._window and offset == self.reception.offset
+
+    def write_run(self, data: bytes, length: int) -> bool:
+        """Takes WRITEs of `length` bytes each that go on. False where something is in the way: then nothing was taken, and what
+        it is they are told when they are written one by one."""
+        try:
+            self._check()
+            self.reception.offer(data)
+        except EftError:
+            return False
+        self._count += len(data) // length
+        self._total += len(data)
+        self._largest = max(self._largest, length)
+        return True
+
     def is_behind(self, offset: int) -> bool:
         """Whether a WRITE there goes over bytes that the file has already, or on at its end after such a one: a `rewrite`."""
         return not self._append and offset != self.reception.offset and offset <= self.reception.size

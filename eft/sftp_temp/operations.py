@@ -21,6 +21,7 @@ from eft.sftp_temp.ports import Directory, Entry, ReadHandle, Reception
 from eft.sftp_temp.readahead import ReadAhead
 from eft.sftp_temp.reorder import Allowance
 from eft.sftp_temp.replies import Facts
+from eft.sftp_temp.runs import Runs
 from eft.sftp_temp.settings import SftpSettings
 from eft.transfers.shown_path import is_temporary_name
 
@@ -42,6 +43,7 @@ class Operations:
         self._allowance = Allowance(2 * settings.reorder_bytes)
         self._ahead = ReadAhead()
         self.early = EarlyReplies()
+        self.runs = Runs(self._handles, self.early)
         self._downloads = Downloads(actor)
         self.peer_is_lftp = False
         self.crowded: WritableFile | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import hmac
 import struct
+import threading
 from typing import Any
 
 from asyncssh.encryption import Encryption
@@ -23,7 +24,10 @@ GCM, CHACHA, HMAC = "gcm", "chacha", "hmac"
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
 _TAG = 16
+_BLOCK = 16
 _BLOCK_0 = bytes(64)
+_PLAIN_BYTES = 128 * 1024
+_thread = threading.local()
 
 
 class PacketCipher(Encryption):
@@ -139,11 +143,17 @@ class ChachaCipher(PacketCipher):
 
 
 class HmacCipher(PacketCipher):
-    """AES-CTR with HMAC, RFC 4253 §6.4, the MAC over the plaintext, or over the ciphertext (`-etm@openssh.com`)."""
+    """AES-CTR with HMAC, RFC 4253 §6.4, the MAC over the plaintext, or over the ciphertext (`-etm@openssh.com`).
 
-    def __init__(self, cipher: Any, algorithm: Callable[[bytes], Any], key: bytes, *, size: int, block: int, etm: bool) -> None:
-        """`cipher`: asyncssh's, with its context. `key`: of the MAC, of which `size` bytes are sent."""
+    A MAC over the plaintext is over the sequence number, the first block and the rest, which are put in one place for it.
+    """
+
+    def __init__(
+        self, cipher: Any, opener: Any, algorithm: Callable[[bytes], Any], key: bytes, *, size: int, block: int, etm: bool
+    ) -> None:
+        """`cipher`: asyncssh's; `opener`: its context for what is received. `key`: of the MAC, of which `size` bytes are sent."""
         self._cipher = cipher
+        self._opener = opener
         self._block, self._mac_bytes, self._etm = block, size, etm
         self._inner, self._outer = _keyed(algorithm, key)
         self._first = b""
@@ -161,27 +171,43 @@ class HmacCipher(PacketCipher):
         if self._etm:
             length: int = _U32.unpack_from(first)[0]
             return length
-        self._first = self._cipher.decrypt(first[: self._block])
-        return int.from_bytes(self._first[:4], "big")
+        self._first = self._opener.update(first[: self._block])
+        length = _U32.unpack_from(self._first)[0]
+        return length
 
     def open(self, sequence: int, packet: memoryview) -> bytes | None:
         end = len(packet) - self._mac_bytes
         if self._etm:
             if not hmac.compare_digest(self._sign(sequence, packet[:end]), packet[end:]):
                 return None
-            body: bytes = self._cipher.decrypt(packet[4:end])
+            body: bytes = self._opener.update(packet[4:end])
             return body
-        rest = self._cipher.decrypt(packet[self._block : end])
-        if not hmac.compare_digest(self._sign(sequence, self._first, rest), packet[end:]):
+        # One place for all connections of a thread: nothing of it is needed once this method has returned.
+        block, plain = 4 + self._block, _plain(end)
+        _U32.pack_into(plain, 0, sequence)
+        plain[4:block] = self._first
+        self._opener.update_into(packet[self._block : end], plain[block:])
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(plain[: 4 + end])
+        outer.update(inner.digest())
+        if not hmac.compare_digest(outer.digest()[: self._mac_bytes], packet[end:]):
             return None
-        whole: bytes = self._first[4:] + rest
-        return whole
+        return bytes(plain[8 : 4 + end])
 
     def seal(self, sequence: int, packet: bytes) -> bytes:
         if self._etm:
             head, body = packet[:4], self._cipher.encrypt(memoryview(packet)[4:])
             return b"".join((head, body, self._sign(sequence, head, body)))
         return b"".join((self._cipher.encrypt(packet), self._sign(sequence, packet)))
+
+
+def _plain(size: int) -> memoryview:
+    """Where a packet of `size` bytes without its MAC is put together, behind its sequence number; with room for one block more,
+    which the cipher asks for."""
+    plain: memoryview | None = getattr(_thread, "plain", None)
+    if plain is None or len(plain) < size + 4 + _BLOCK:
+        plain = _thread.plain = memoryview(bytearray(max(size + 4 + _BLOCK, _PLAIN_BYTES)))
+    return plain
 
 
 def _keyed(algorithm: Callable[[bytes], Any], key: bytes) -> tuple[Any, Any]:

@@ -34,16 +34,16 @@ from eft.sftp_temp.turn import Turn
 log = logging.getLogger("eft.sftp_temp")
 
 LIBRARY = "2.24.1"
-RECEIVE, SEND, TURN, CHANNEL, OPTIONS = "receive", "send", "turn", "channel", "options"
-PIECES = frozenset({RECEIVE, SEND, TURN, CHANNEL, OPTIONS, GCM, CHACHA, HMAC})
-"""`receive`: the parser. `send`: packets without IGNORE, log and copies. `turn`: one write for all that a read led to. `channel`:
-a channel's output is not copied. `options`: they are not worked out anew for each user name. The ciphers have an effect with
-`receive` or `send`."""
+RECEIVE, GATHER, SEND, TURN, CHANNEL, OPTIONS = "receive", "gather", "send", "turn", "channel", "options"
+PIECES = frozenset({RECEIVE, GATHER, SEND, TURN, CHANNEL, OPTIONS, GCM, CHACHA, HMAC})
+"""`receive`: the parser; with it `gather`: what small packets of one read brought goes to its channel in one piece. `send`:
+packets without IGNORE, log and copies. `turn`: one write for all that a read led to. `channel`: a channel's output is not copied.
+`options`: they are not worked out anew for each user name. The ciphers have an effect with `receive` or `send`."""
 
 READ_BYTES = 256 * 1024
 """Read from a socket at once, into a buffer that the connections of a thread share."""
 VIEW_FROM = 8 * 1024
-"""Bytes of channel data from which it is not copied but seen."""
+"""Bytes of channel data from which it is not copied but seen, and not gathered."""
 KEEPALIVE_GRAIN_S = 1.0
 
 TURN_NAME = "_eft_turn"
@@ -138,8 +138,10 @@ def take_over(library: Encryption, block: int, mac: int, pieces: frozenset[str])
     if CHACHA in pieces and kind is ChachaEncryption:
         return ChachaCipher(inside["_cipher"]._key, inside["_cipher"]._adkey)
     if HMAC in pieces and kind in (BasicEncryption, ETMEncryption) and hasattr(inside["_mac"], "_hash_alg"):
-        signer, etm = inside["_mac"], kind is ETMEncryption
-        return HmacCipher(inside["_cipher"], signer._hash_alg, signer._key, size=signer._hash_size, block=block, etm=etm)
+        cipher, signer, etm = inside["_cipher"], inside["_mac"], kind is ETMEncryption
+        cipher.decrypt(b"")  # which makes its context
+        opener = cipher._decryptor
+        return HmacCipher(cipher, opener, signer._hash_alg, signer._key, size=signer._hash_size, block=block, etm=etm)
     return LibraryCipher(library, block, mac)
 
 
@@ -166,6 +168,10 @@ class _Receiver(asyncio.BufferedProtocol):
         self._length: int | None = None
         self._cipher: PacketCipher | None = None
         self._alive_at = 0.0
+        self._gathers = GATHER in pieces
+        self._gathered: list[memoryview] = []
+        self._gathered_bytes = 0
+        self._gathered_for: Any = None
         self._at_boundary = self._take_over
         self._private["_recv_pkthdr"] = self._at_boundary
         self._private["_transport"].set_protocol(self)
@@ -234,7 +240,10 @@ class _Receiver(asyncio.BufferedProtocol):
         data, private["_inpbuf"] = private["_inpbuf"], b""
         if self._partial:
             data, self._partial = self._partial + data, b""
-        self._parse(memoryview(data))
+        try:
+            self._parse(memoryview(data))
+        finally:
+            self._deliver()
         return False
 
     # Packets
@@ -243,7 +252,10 @@ class _Receiver(asyncio.BufferedProtocol):
         """As the library's `_recv_data`: what is wrong ends the connection, with the reason where there is one."""
         connection = self._connection
         try:
-            self._parse(data)
+            try:
+                self._parse(data)
+            finally:
+                self._deliver()
         except asyncssh.DisconnectError as error:
             connection._send_disconnect(error.code, error.reason, error.lang)
             connection._force_close(error)
@@ -301,10 +313,20 @@ class _Receiver(asyncio.BufferedProtocol):
             channel = channels.get(number)
             if channel is None or stop != 10 + length or channel._recv_state != "open" or channel._encoding:
                 return False
-            if length > channel._recv_window:
+            if self._gathered and channel is not self._gathered_for:
+                self._deliver()
+            if length > channel._recv_window - self._gathered_bytes:
                 return False
             self._private["_auth_final"] = True
-            channel._accept_data(memoryview(body)[10:stop] if length >= VIEW_FROM else body[10:stop])
+            if length >= VIEW_FROM:
+                self._deliver()
+                channel._accept_data(memoryview(body)[10:stop])
+            elif self._gathers:
+                self._gathered_for = channel
+                self._gathered.append(memoryview(body)[10:stop])
+                self._gathered_bytes += length
+            else:
+                channel._accept_data(body[10:stop])
             return True
         if kind == _WINDOW_ADJUST and stop == 10 and body[0]:
             number, adjust = _DATA_HEAD.unpack_from(body, 2)
@@ -317,8 +339,16 @@ class _Receiver(asyncio.BufferedProtocol):
             return True
         return bool(kind == _IGNORE and stop >= 6 and body[0] > 0 and stop == 6 + _U32.unpack_from(body, 2)[0])
 
+    def _deliver(self) -> None:
+        """Gives a channel what was gathered for it."""
+        if self._gathered:
+            data, channel = b"".join(self._gathered), self._gathered_for
+            self._gathered, self._gathered_bytes, self._gathered_for = [], 0, None
+            channel._accept_data(data)
+
     def _hand_over(self, cipher: PacketCipher, body: bytes, length: int, block: int, mac: int) -> bool:
         """Has the library carry out a packet that is open already. False where it waits for something before the next."""
+        self._deliver()
         private = self._private
         cipher.given = body
         private["_pktlen"] = length

@@ -41,7 +41,8 @@ _HEAD = struct.Struct(">IB4s")
 _DATA_HEAD = struct.Struct(">IB4sI")
 _STATUS_HEAD = struct.Struct(">IB4sII")
 _FACTS = struct.Struct(">IQIII")
-_OK_TAIL = bytes(12)
+_OK_HEAD, _OK_TAIL = b"\x00\x00\x00\x11\x65", bytes(12)
+_BETWEEN_OKS = _OK_TAIL + _OK_HEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,12 @@ def version() -> bytes:
 
 def ok(identifier: bytes) -> bytes:
     """STATUS OK, without words."""
-    return b"\x00\x00\x00\x11\x65" + identifier + _OK_TAIL
+    return _OK_HEAD + identifier + _OK_TAIL
+
+
+def oks(identifiers: Iterable[bytes]) -> bytes:
+    """The same for each of them."""
+    return b"".join((_OK_HEAD, _BETWEEN_OKS.join(identifiers), _OK_TAIL))
 
 
 def status(identifier: bytes, code: int, message: str) -> bytes:

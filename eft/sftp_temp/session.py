@@ -226,6 +226,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._pumping = True
         try:
             while not self._stopped and (self._lost or not self._is_blocked):
+                runs = self._operations.runs
+                if (run := self._parser.run(runs.goes_on)) is not None and (taking := runs.write(run)) is not None:
+                    self._parser.skip(run)
+                    self._send(replies.oks(run.ids))
+                    if taking.reception.full:
+                        return self._make_room(taking)
+                    continue
                 request = self._parser.next()
                 if request is None:
                     break
