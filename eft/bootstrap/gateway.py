@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 from pathlib import Path
+import socket
 
 from eft.bootstrap.https import https_door, mib
 from eft.bootstrap.services import region_root, services
@@ -38,8 +39,10 @@ _ABSENT_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 class Gateway:
     """See the module."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, shared: Sequence[socket.socket] = ()) -> None:
+        """`shared`: bound to the addresses of the SFTP door, by who started this worker and others."""
         self._config = config
+        self._shared = shared
         self._services = services(config)
         self._jobs: asyncio.Task[None] | None = None
         self._metrics = Metrics()
@@ -96,7 +99,6 @@ class Gateway:
                 packet_pieces=frozenset(config.sftp.packet_pieces),
                 hosts=config.sftp.listen,
                 port=config.sftp.port,
-                reuse_port=True,
                 proxy_protocol_from=config.sftp.proxy_protocol_from,
                 connections=config.sftp.connections,
                 unauthenticated_per_address=config.sftp.waiting_per_address,
@@ -127,7 +129,7 @@ class Gateway:
         for address in self._config.https.listen:
             with _absent_family_passes():
                 await self._https.listen(address, self._config.https.port, reuse_port=True)
-        await self._sftp.start()
+        await self._sftp.start(self._shared)
 
     async def _run_jobs(self, clock: Clock) -> None:
         jobs = (self._transfers.tick, self._schedule.tick, self._count_connections)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import fcntl
 import ipaddress
@@ -58,19 +57,14 @@ def empty_directory(directory: Path) -> Path:
 
 
 def check_addresses(doors: tuple[tuple[str, int], ...]) -> None:
-    """Makes sure that nobody else listens there: workers share their ports (SO_REUSEPORT), and would with a stranger too.
+    """Makes sure that nobody else listens there: workers share the HTTPS port (SO_REUSEPORT), and would with a stranger too.
 
     An address of a family that the machine lacks is passed over. Raises UnsafeSetting.
     """
     free = set()
     for address, port in doors:
-        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
         try:
-            with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind((address, port))
+            _bound(address, port).close()
             free.add(port)
         except OSError as error:
             if error.errno not in _ABSENT_FAMILY:
@@ -82,3 +76,30 @@ def check_addresses(doors: tuple[tuple[str, int], ...]) -> None:
     for _, port in doors:
         if port not in free:
             raise UnsafeSetting(f"The machine has none of the addresses for port {port}.", "Correct `listen` in the settings.")
+
+
+def bound_to(doors: tuple[tuple[str, int], ...]) -> list[socket.socket]:
+    """Sockets for workers to listen on together, of addresses that were checked."""
+    bound = []
+    for address, port in doors:
+        try:
+            bound.append(_bound(address, port))
+        except OSError as error:
+            if error.errno not in _ABSENT_FAMILY:
+                raise
+    return bound
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """A socket that is bound there, beside nobody who listens. Raises OSError."""
+    family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((address, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound

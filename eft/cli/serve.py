@@ -23,16 +23,14 @@ def serve(config: Config, workers: int) -> None:
     """Run the gateway until SIGTERM or Ctrl-C. Both doors, the control API and the jobs run in each worker."""
     os.umask(0o077)
     log_to_stderr(region=config.region.name)
+    sftp = tuple((address, config.sftp.port) for address in config.sftp.listen)
     plan = Plan(
         # -P: the directory that the gateway is started from is not a place to import code from.
         command=(sys.executable, "-P", "-m", "eft.cli.worker", "--config", str(config.file)),
         workers=workers,
         run_dir=config.run_dir,
         operations_port=config.operations.port,
-        doors=tuple(
-            (address, port)
-            for addresses, port in ((config.https.listen, config.https.port), (config.sftp.listen, config.sftp.port))
-            for address in addresses
-        ),
+        doors=(*((address, config.https.port) for address in config.https.listen), *sftp),
+        shared=sftp if workers > 1 else (),
     )
     asyncio.run(Supervisor(plan, SystemClock()).run())

@@ -9,10 +9,11 @@ import logging
 import os
 from pathlib import Path
 import signal
+import socket
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from eft.cli.instance import check_addresses, claim, empty_directory
+from eft.cli.instance import bound_to, check_addresses, claim, empty_directory
 from eft.cli.operations import Operations, WorkerState
 from eft.cli.reports import Refusal
 from eft.cli.worker_process import WorkerProcess
@@ -31,13 +32,15 @@ _LONGEST_DELAY_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run. `doors` are the addresses and ports that workers share; `run_dir` is where running processes keep things."""
+    """What to run. `doors` are the addresses and ports that workers listen on, `shared` those of them that they accept from
+    together; `run_dir` is where running processes keep things."""
 
     command: tuple[str, ...]
     workers: int
     run_dir: Path
     operations_port: int
     doors: tuple[tuple[str, int], ...] = ()
+    shared: tuple[tuple[str, int], ...] = ()
 
 
 class Supervisor:
@@ -49,6 +52,7 @@ class Supervisor:
         self._metrics_dir = plan.run_dir / "metrics"
         self._temporary_dir = plan.run_dir / "tmp"
         self._lock = -1
+        self._shared: list[socket.socket] = []
         self._workers: dict[int, WorkerProcess] = {}
         self._stopping = asyncio.Event()
         self._refusal: Refusal | None = None
@@ -68,15 +72,22 @@ class Supervisor:
             empty_directory(self._metrics_dir)
             empty_directory(self._temporary_dir)
             check_addresses(self._plan.doors)
+            self._shared = bound_to(self._plan.shared)
             await operations.start()
             log.info("gateway.starting", extra={"workers": self._plan.workers, "port": self._plan.operations_port})
             await self._keep_all()
         finally:
+            self._close_shared()
             await operations.stop()
             os.close(self._lock)
         log.info("gateway.stopped")
         if self._refusal is not None:
             raise self._refusal.as_error()
+
+    def _close_shared(self) -> None:
+        for listener in self._shared:
+            listener.close()
+        self._shared.clear()
 
     async def _keep_all(self) -> None:
         keepers = {asyncio.create_task(self._keep(number)) for number in range(1, self._plan.workers + 1)}
@@ -87,6 +98,7 @@ class Supervisor:
             stopped.cancel()
             self._stopping.set()
             log.info("gateway.stopping")
+            self._close_shared()  # or whoever comes now would wait for nobody once the workers have closed theirs
             for worker in self._workers.values():
                 worker.stop()
             _, late = await asyncio.wait(keepers, timeout=STOP_S)
@@ -124,7 +136,10 @@ class Supervisor:
             # What a library may keep in a temporary file stays in the region too (P8).
             "TMPDIR": str(self._temporary_dir),
         }
-        worker = await WorkerProcess.start(number, self._plan.command, environment, (self._lock,), self._clock)
+        listeners = [listener.fileno() for listener in self._shared]
+        worker = await WorkerProcess.start(
+            number, self._plan.command, environment, self._clock, keep_open=(self._lock,), listeners=listeners
+        )
         self._workers[number] = worker
         log.info("worker.started", extra={"worker": number, "worker_pid": worker.pid})
         if self._stopping.is_set():

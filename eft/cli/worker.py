@@ -9,6 +9,7 @@ import logging
 import os
 from pathlib import Path
 import signal
+import socket
 import sys
 import threading
 from typing import Protocol
@@ -97,6 +98,7 @@ def main() -> int:
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--lifeline", type=int, required=True)
     parser.add_argument("--reports", type=int, required=True)
+    parser.add_argument("--listener", type=int, action="append", default=[])
     arguments = parser.parse_args()
     log_to_stderr(worker=arguments.number)
     end_with(arguments.lifeline)
@@ -107,7 +109,7 @@ def main() -> int:
 
         config = load_config(arguments.config)
         log_to_stderr(region=config.region.name, worker=arguments.number)
-        return Gateway(config)
+        return Gateway(config, [socket.socket(fileno=descriptor) for descriptor in arguments.listener])
 
     return run(gateway, reports)
 

@@ -29,18 +29,27 @@ class WorkerProcess:
 
     @classmethod
     async def start(
-        cls, number: int, command: Sequence[str], environment: Mapping[str, str], keep_open: Sequence[int], clock: Clock
+        cls,
+        number: int,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        clock: Clock,
+        *,
+        keep_open: Sequence[int],
+        listeners: Sequence[int] = (),
     ) -> WorkerProcess:
-        """Starts `command` with `--number`, `--lifeline` and `--reports` added; it inherits the descriptors in `keep_open`."""
+        """Starts `command` with `--number`, `--lifeline`, `--reports`, and `--listener` for each of the `listeners` added; it
+        inherits these descriptors and those in `keep_open`."""
         life_end, lifeline = os.pipe()
         reports, report_end = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 *("--number", str(number), "--lifeline", str(life_end), "--reports", str(report_end)),
+                *(word for listener in listeners for word in ("--listener", str(listener))),
                 stdin=asyncio.subprocess.DEVNULL,
                 env=dict(environment),
-                pass_fds=(life_end, report_end, *keep_open),
+                pass_fds=(life_end, report_end, *listeners, *keep_open),
                 # Ctrl-C reaches a whole process group; it is for the supervisor to say when a worker ends.
                 process_group=0,
             )

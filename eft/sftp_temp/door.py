@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 import errno
 import logging
+import socket
 from typing import Any
 
 import asyncssh
@@ -19,6 +20,7 @@ from eft.sftp_temp.flow import LINGER_S
 from eft.sftp_temp.limiter import AddressLimiter
 from eft.sftp_temp.ports import Accounts, Directory, Keys
 from eft.sftp_temp.settings import SftpSettings
+from eft.sftp_temp.sharing import SharedListener
 
 log = logging.getLogger("eft.sftp_temp")
 
@@ -44,7 +46,7 @@ class SftpDoor:
         self.account_limiter = AddressLimiter(
             clock, limit=settings.failed_attempts_per_account, forgotten_after_s=settings.failed_attempt_forgotten_after_s
         )
-        self._acceptors: list[asyncssh.SSHAcceptor] = []
+        self._acceptors: list[asyncssh.SSHAcceptor | SharedListener] = []
         self._connections: set[Connection] = set()
         self._signed_in: set[Connection] = set()
         self._explaining = 0
@@ -65,10 +67,13 @@ class SftpDoor:
         """How many are open."""
         return len(self._connections)
 
-    async def start(self) -> None:
-        """Listens on return, on every address whose family the machine has. Raises OSError, UnsafeSetting."""
+    async def start(self, shared: Sequence[socket.socket] = ()) -> None:
+        """Listens on return: at the sockets that are `shared` with other workers, or, without any, on every address whose family
+        the machine has. Raises OSError, UnsafeSetting."""
         asyncssh.set_log_level(logging.WARNING)
-        for host in self.settings.hosts:
+        for listener in shared:
+            self._acceptors.append(transport.share(listener, self.settings, lambda: Connection(self), lambda: self.connections))
+        for host in self.settings.hosts if not shared else ():
             try:
                 self._acceptors.append(await transport.listen(host, self.settings, lambda: Connection(self)))
             except OSError as error:

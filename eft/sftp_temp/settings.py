@@ -19,7 +19,6 @@ class SftpSettings:
     host_keys: tuple[Path, ...]
     hosts: tuple[str, ...] = ("127.0.0.1",)
     port: int = 0
-    reuse_port: bool = False
     proxy_protocol_from: tuple[str, ...] = ()
 
     settle_s: float = 5.0

@@ -8,13 +8,16 @@ exchange is asyncssh's own default.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+import socket
 
 import asyncssh
 
 from eft.sftp_temp import host_keys, key_sign_in
 from eft.sftp_temp.connection import CHANNEL_PACKET_BYTES, WINDOW_BYTES, Connection
 from eft.sftp_temp.settings import SftpSettings
+from eft.sftp_temp.sharing import BACKLOG, SharedListener
 
 KEY_EXCHANGE = (
     "mlkem768x25519-sha256",
@@ -35,18 +38,27 @@ MACS = (
     "hmac-sha2-256",
 )
 VERSION = "eft"
-BACKLOG = 512
 
 
 async def listen(host: str, settings: SftpSettings, make_connection: Callable[[], Connection]) -> asyncssh.SSHAcceptor:
     """Listens on one address until the acceptor is closed. Raises OSError where it cannot be had, UnsafeSetting for the host
     keys."""
-    return await asyncssh.listen(
-        host,
-        settings.port,
-        backlog=BACKLOG,
-        reuse_address=True,
-        reuse_port=settings.reuse_port,
+    options = _options(settings, make_connection)
+    return await asyncssh.listen(host, settings.port, backlog=BACKLOG, reuse_address=True, config=None, options=options)
+
+
+def share(
+    listener: socket.socket, settings: SftpSettings, make_connection: Callable[[], Connection], held: Callable[[], int]
+) -> SharedListener:
+    """Listens on a bound socket that other workers listen on too, until it is closed. `held`: how many connections are open
+    here. Raises UnsafeSetting for the host keys."""
+    options = _options(settings, make_connection)
+    loop = asyncio.get_running_loop()
+    return SharedListener(listener, lambda: asyncssh.SSHServerConnection(loop, options), held)
+
+
+def _options(settings: SftpSettings, make_connection: Callable[[], Connection]) -> asyncssh.SSHServerConnectionOptions:
+    return asyncssh.SSHServerConnectionOptions(
         server_factory=make_connection,
         server_host_keys=host_keys.load(settings.host_keys),
         send_server_host_keys=True,  # hostkeys-00@openssh.com: a new key is known before it is used

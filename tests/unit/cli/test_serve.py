@@ -100,3 +100,20 @@ def test_a_killed_worker_is_replaced_in_seconds(gateway: Gateway) -> None:
         assert time.monotonic() < until
         time.sleep(0.05)
     assert first[1] in gateway.worker_pids()
+
+
+def test_a_client_of_sftp_that_comes_while_no_worker_lives_is_served_by_the_next(gateway: Gateway) -> None:
+    gateway.start()
+    for pid in gateway.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    with socket.create_connection(("127.0.0.1", gateway.sftp_port), timeout=60) as waiting:
+        assert waiting.recv(4) == b"SSH-"
+
+
+def test_the_sftp_port_is_nobodys_once_the_gateway_has_stopped(gateway: Gateway) -> None:
+    gateway.start()
+    gateway.stop()
+    with socket.socket() as next_one:
+        next_one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        next_one.bind(("127.0.0.1", gateway.sftp_port))
+        next_one.listen()

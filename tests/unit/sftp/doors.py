@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+import socket
 import tempfile
 from typing import Any
 
@@ -45,7 +46,7 @@ class OpenDoor:
 
 
 @asynccontextmanager
-async def opened(**settings: Any) -> AsyncIterator[OpenDoor]:
+async def opened(shared: Sequence[socket.socket] = (), **settings: Any) -> AsyncIterator[OpenDoor]:
     """A door on loopback with one account, over fakes."""
     clock = FakeClock()
     directory, accounts = FakeDirectory(), FakeAccounts(clock)
@@ -53,7 +54,7 @@ async def opened(**settings: Any) -> AsyncIterator[OpenDoor]:
     told = {"host_keys": keys(), "hosts": ("127.0.0.1",), "sweep_s": 0.1, "failed_attempt_delay_s": 0.01, **settings}
     registered = FakeKeys(accounts)
     door = SftpDoor(directory=directory, accounts=accounts, keys=registered, clock=clock, settings=SftpSettings(**told))
-    await door.start()
+    await door.start(shared)
     try:
         yield OpenDoor(door, directory, accounts, registered, clock)
     finally:

@@ -1,5 +1,5 @@
-"""What packet_layer.py and packet_ciphers.py replace or rely on is as it was read. Where one of these fails: read the function
-again, compare it with ours, run the other tests of the layer, then write the new hash down."""
+"""What packet_layer.py, packet_ciphers.py and transport.py replace or rely on is as it was read. Where one of these fails: read
+the function again, compare it with ours, run the other tests of the layer, then write the new hash down."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ READ = {
     connection.SSHConnection._send_version: "ef838b54b482aa55",
     connection.SSHConnection._finish_userauth: "bd2146536318273d",
     connection.SSHConnection._send_deferred_packets: "c5ef8240853eb331",
+    connection.listen: "e8dc27521bce5e87",
     connection.SSHServerConnection.reload_config: "d78b0be8399d5491",
     connection.SSHServerConnectionOptions.prepare: "72d1b32ec5b11078",
     channel.SSHChannel.write: "1045e20008469933",
