@@ -20,6 +20,8 @@ from eft.http_resumable.refusals import Refusal, malformed
 _END: Final = b"\r\n\r\n"
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{0,5})?")
 
 
@@ -45,11 +47,12 @@ class RequestHead:
 class HeadReader:
     """Gathers one head from pieces of any size, and keeps no more of them than the limits allow."""
 
-    __slots__ = ("_complete", "_fields", "_header_bytes", "_limits", "_parser", "_refusal", "_size", "_tail", "_target")
+    __slots__ = ("_complete", "_fields", "_header_bytes", "_limits", "_line", "_parser", "_refusal", "_size", "_tail", "_target")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
+        self._line: bytes | None = b""
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._header_bytes = 0
@@ -77,16 +80,36 @@ class HeadReader:
             else:
                 self._tail = joined[-3:]
             used += len(piece)
+            if self._line is not None:
+                self._check_line(self._line + piece)
             self._parse(piece)
             self._size += len(piece)
             if not self._complete and self._size > room:
                 raise self._too_large()
         return (self._finish() if self._complete else None), used
 
+    def _check_line(self, begun: bytes) -> None:
+        """Looks at the request line as soon as it is whole (RFC 9112 §3): llhttp takes more for one than HTTP has, such as two
+        blanks and the versions of other protocols. Raises Refusal."""
+        line, end, _ = begun.lstrip(b"\r\n").partition(b"\r\n")
+        if not end:
+            self._line = begun
+            return
+        self._line = None
+        method, *rest = line.split(b" ")
+        if len(rest) != 2 or not _METHOD.fullmatch(method) or not rest[0]:
+            raise malformed("The request line is not a method, an address and a version, with one blank between each.")
+        if not _VERSION.fullmatch(rest[1]):
+            raise malformed("The request line does not end with a version of HTTP.")
+        if rest[1] not in (b"HTTP/1.1", b"HTTP/1.0"):
+            raise Refusal(505, "http-version", "This server speaks HTTP/1.1.", "Use HTTP/1.1.", close=True)
+
     def _parse(self, piece: bytes) -> None:
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserInvalidMethodError:
+            if self._line and not _METHOD.fullmatch(self._line.lstrip(b"\r\n").partition(b" ")[0]):
+                raise malformed("The request line does not begin with a method.") from None
             raise Refusal(501, "method-unknown", "That method is not known here.", close=True) from None
         except httptools.HttpParserUpgrade:
             if self._parser.get_method() == b"CONNECT":
@@ -95,8 +118,6 @@ class HeadReader:
         except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
             if self._refusal is not None:
                 raise self._refusal from None
-            if "PRI" in str(error):
-                raise _wrong_version() from None
             raise malformed(f"The request is not HTTP/1.1: {_printable(error)}.") from None
 
     # called by llhttp
@@ -129,14 +150,11 @@ class HeadReader:
         )
 
     def _finish(self) -> RequestHead:
-        version = self._parser.get_http_version()
-        if version not in ("1.0", "1.1"):
-            raise _wrong_version()
         headers = Headers((name.decode("latin-1"), value.strip(b" \t").decode("latin-1")) for name, value in self._fields)
         method = self._parser.get_method().decode("ascii")
         authority, raw_path, raw_query = _split_target(method, self._target)
         host = _host(headers, authority)
-        http_11 = version == "1.1"
+        http_11 = self._parser.get_http_version() == "1.1"
         return RequestHead(
             method=method,
             raw_path=raw_path,
@@ -151,22 +169,20 @@ class HeadReader:
         )
 
 
-def _wrong_version() -> Refusal:
-    return Refusal(505, "http-version", "This server speaks HTTP/1.1.", "Use HTTP/1.1.", close=True)
-
-
 def _printable(error: BaseException) -> str:
     """Llhttp's reason. It names no byte of the request, but who knows of the next release."""
     return "".join(character if character.isprintable() and character.isascii() else "?" for character in str(error))[:100]
 
 
 def _split_target(method: str, target: bytes) -> tuple[bytes | None, bytes, bytes]:
-    """Authority of the absolute form, path and query (RFC 9112 §3.2)."""
+    """Authority of the absolute form, path and query (RFC 9112 §3.2). OPTIONS for a whole host is one for `*` (§3.2.4)."""
     if target == b"*" and method == "OPTIONS":
         return None, b"*", b""
     authority: bytes | None = None
     if absolute := _ABSOLUTE.match(target):
         authority, target = absolute[1], target[absolute.end() :]
+        if not target and method == "OPTIONS":
+            return authority, b"*", b""
         if not target.startswith(b"/"):
             target = b"/" + target
     if not target.startswith(b"/"):

@@ -208,6 +208,7 @@ def test_the_absolute_form_and_the_asterisk_are_understood(serve) -> None:
         == "example.org /a b {'x': ['1', '2']}"
     )
     assert server.ask("OPTIONS * HTTP/1.1\r\nHost: [::1]:8441\r\n\r\n").text == "::1 * {}"
+    assert server.ask("OPTIONS https://example.org HTTP/1.1\r\nHost: example.org\r\n\r\n").text == "example.org * {}"
 
 
 def test_every_answer_carries_the_security_headers(serve) -> None:
