@@ -18,11 +18,13 @@ from eft.http_resumable.gate import Gate
 from eft.http_resumable.limits import Limits
 from eft.http_resumable.locations import PREFIX
 from eft.http_resumable.page_cookies import PageCookie
+from eft.http_resumable.page_html import Pages
 from eft.http_resumable.page_routes import page_routes
 from eft.http_resumable.proxies import Proxies
 from eft.http_resumable.rates import CountedCallers, RateLimits, Rates
 from eft.http_resumable.receipts import KEYS, FilesWithReceipts, ReceiptKeys
 from eft.http_resumable.server import HttpServer, open_as_many_files_as_allowed, tls_context
+from eft.http_resumable.wording import Wording
 from eft.settings_file import file_at
 from eft.sftp_temp.host_keys import fingerprints
 from eft.transfers import Transfers
@@ -81,6 +83,7 @@ def https_door(config: Config, made: Services, transfers: Transfers) -> HttpServ
             interim=config.https.proxies_pass_interim_answers,
         ),
         rates=rates,
+        word=Wording(Pages(portal_url=config.portal_url, region_title=config.region.title)),
     )
     return HttpServer(
         gate,

@@ -27,20 +27,19 @@ CONTENT_ALGORITHMS: Final = {"sha-256": "sha256", "sha-512": "sha512"}
 def digests(headers: Headers, name: str) -> dict[str, bytes]:
     """The digests that the field has, by algorithm, in their order; those of an unknown algorithm too. Raises Invalid."""
     found: dict[str, bytes] = {}
-    for value in headers.get_all(name):
-        for member in value.split(","):
-            matched = _MEMBER.fullmatch(member)
-            if matched is None:
-                raise Invalid(f"{name} is no dictionary of digests.", f"Send, for example, `{name}: sha-256=:BASE64:`.")
-            try:
-                digest = b64decode(matched[2], validate=True)
-            except binascii.Error:
-                raise Invalid(
-                    f"{name} has a digest that is not Base64.", "Encode the digest in Base64, between colons."
-                ) from None
-            if len(digest) != _BYTES.get(matched[1], len(digest)):
-                raise Invalid(f"{name} has a digest of the wrong length.", "Send the whole digest.")
-            found[matched[1]] = digest
+    listed = ",".join(headers.get_all(name)).strip()
+    for member in listed.split(",") if listed else ():
+        matched = _MEMBER.fullmatch(member)
+        if matched is None:
+            raise Invalid(f"{name} is no dictionary of digests.", f"Send, for example, `{name}: sha-256=:BASE64:`.")
+        try:
+            # What is missing at the end is no fault (RFC 9651 §4.2.7).
+            digest = b64decode(matched[2] + "=" * (-len(matched[2]) % 4), validate=True)
+        except binascii.Error:
+            raise Invalid(f"{name} has a digest that is not Base64.", "Encode the digest in Base64, between colons.") from None
+        if len(digest) != _BYTES.get(matched[1], len(digest)):
+            raise Invalid(f"{name} has a digest of the wrong length.", "Send the whole digest.")
+        found[matched[1]] = digest
     return found
 
 

@@ -29,9 +29,21 @@ PART_TYPE: Final = "application/partial-upload"
 OLDEST: Final = 3
 NEWEST: Final = 9
 
-_PARAMETERS: Final = r"(?:\s*;.*)?"
+_BARE: Final = "|".join(
+    (
+        r"-?[0-9]{1,15}",
+        r"-?[0-9]{1,12}\.[0-9]{1,3}",
+        r'"(?:[ !#-\[\]-~]|\\[\\"])*"',
+        r"[A-Za-z*][!#-'*+\-./0-9:A-Z^-z|~]*",
+        r":[A-Za-z0-9+/=]*:",
+        r"\?[01]",
+        r"@-?[0-9]{1,15}",
+    )
+)
+_PARAMETERS: Final = rf"(?:; *[a-z*][a-z0-9_.*-]*(?:=(?:{_BARE}))?)*"
+"""RFC 9651 §4.2.3.2. They say nothing here, but a field whose parameters cannot be read counts as absent."""
 _BOOLEAN = re.compile(r"\?([01])" + _PARAMETERS)
-_INTEGER = re.compile(r"([0-9]{1,15})" + _PARAMETERS)
+_INTEGER = re.compile(r"([0-9]{1,15}|-0{1,15})" + _PARAMETERS)
 
 
 @dataclass(frozen=True, slots=True)

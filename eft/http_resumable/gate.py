@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,9 @@ from eft.http_resumable.refusals import Refusal
 from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response
 from eft.http_resumable.wire import Handler
+
+Word = Callable[[Request, EftError | Refusal], Response]
+"""What a request is answered with that was refused."""
 
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _PREFLIGHT_AGE_S: Final = 86400
@@ -88,7 +91,7 @@ class Gate:
     `routes` are prefixes of whole path components: `/files` takes `/files` and `/files/x`, not `/filesystem`.
     `allowed_hosts` are names without ports; any other is refused with 421 before anything else is looked at.
     `cors_origins` (`https://portal.example:8440`) may use the API from scripts; no cookie is honoured across origins.
-    `proxies` tell who the client is; `rates` bound what it may ask for.
+    `proxies` tell who the client is; `rates` bound what it may ask for; `word` answers what is refused here.
     """
 
     def __init__(
@@ -100,7 +103,9 @@ class Gate:
         header_lists: HeaderLists | None = None,
         proxies: Proxies | None = None,
         rates: Rates | None = None,
+        word: Word | None = None,
     ) -> None:
+        self._word = word or (lambda _, refused: problems.answer(refused))
         self._proxies = proxies
         self._rates = rates
         self._routes = sorted(routes.items(), key=lambda route: len(route[0]), reverse=True)
@@ -119,7 +124,7 @@ class Gate:
         try:
             response = await self._answer(request)
         except (EftError, Refusal) as refused:
-            response = problems.answer(refused)
+            response = self._word(request, refused)
         finally:
             if self._rates is not None:
                 self._rates.leave(request)

@@ -19,7 +19,7 @@ from eft.http_resumable.page_assets import Build
 from eft.http_resumable.page_cookies import Origin, PageCookie, is_navigation, is_prefetch, is_safe, origin_of
 from eft.http_resumable.page_files import FILES_PATH, CaseFiles
 from eft.http_resumable.page_form import FormIntake, FormOutcome, WrongForm, form_token
-from eft.http_resumable.page_html import Pages, json_for_script
+from eft.http_resumable.page_html import Pages, json_for_script, reads_pages
 from eft.http_resumable.page_messages import Message
 from eft.http_resumable.page_state import PageState
 from eft.http_resumable.rates import Rates
@@ -55,14 +55,9 @@ class _Speaker:
         except _Told as told:
             return self._say(request, told.message)
         except (EftError, Refusal) as error:
-            if _wants_json(request) or (isinstance(error, WrongRegion) and not _wants_html(request)):
+            if _wants_json(request) or (isinstance(error, WrongRegion) and not reads_pages(request)):
                 return problems.answer(error)
-            response = self._pages.message(messages.of_error(error))
-            response.close = isinstance(error, Refusal) and error.close
-            if isinstance(error, Refusal):
-                for name, value in error.headers.items():
-                    response.headers.add(name, value)
-            return response
+            return self._pages.refusal(messages.of_error(error), error)
 
     def _say(self, request: Request, message: Message) -> Response:
         if _wants_json(request):
@@ -245,10 +240,6 @@ def _wants_json(request: Request) -> bool:
     kinds = {token.partition(";")[0].strip() for token in request.headers.tokens("Accept")}
     is_program = "Authorization" in request.headers or kinds & {"application/json", "application/problem+json"}
     return bool(is_program) and "text/html" not in kinds
-
-
-def _wants_html(request: Request) -> bool:
-    return any(token.partition(";")[0].strip() == "text/html" for token in request.headers.tokens("Accept"))
 
 
 def _not_allowed(allowed: str) -> Refusal:

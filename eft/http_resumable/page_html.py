@@ -10,7 +10,10 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from eft.domain.errors import EftError
 from eft.http_resumable.page_messages import Message
+from eft.http_resumable.refusals import Refusal
+from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response
 
 POLICY: Final = (
@@ -55,6 +58,20 @@ class Pages:
     def message(self, message: Message) -> Response:
         """The page that says what happened and what to do."""
         return self.render("message.html", message.status, message=message)
+
+    def refusal(self, message: Message, refused: EftError | Refusal) -> Response:
+        """The page, with the header fields that the refusal has, and the connection ended where that ends it."""
+        response = self.message(message)
+        if isinstance(refused, Refusal):
+            response.close = refused.close
+            for name, value in refused.headers.items():
+                response.headers.add(name, value)
+        return response
+
+
+def reads_pages(request: Request) -> bool:
+    """Whether the answer is for a person's eyes, in a browser."""
+    return any(token.partition(";")[0].strip() == "text/html" for token in request.headers.tokens("Accept"))
 
 
 def json_for_script(document: dict[str, Any]) -> Markup:

@@ -32,6 +32,12 @@ def check_of(request: Request) -> PartCheck:
     return check
 
 
+def check_nothing(request: Request) -> None:
+    """Verifies what is declared of a body that has no bytes. Raises ChecksumMismatch and what `check_of` raises."""
+    if not check_of(request).holds():
+        raise ChecksumMismatch
+
+
 class Unannounced:
     """Counts the beginning of a body of which a checksum may come in a trailer that nobody announced."""
 

@@ -3,16 +3,27 @@ checksum-trailer, concatenation, concatenation-unfinished."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from eft.domain.digests import PART_CHECKSUMS
-from eft.domain.errors import AlreadyFinished, DigestMismatch, Invalid, LengthInvalid, ReadOnly
+from eft.domain.errors import (
+    AlreadyFinished,
+    DigestMismatch,
+    EftError,
+    Invalid,
+    LengthInvalid,
+    ReadOnly,
+    WriterDisplaced,
+)
 from eft.domain.upload import Upload, UploadState
+from eft.http_resumable import problems
 from eft.http_resumable import tus_headers as tus
 from eft.http_resumable.digest_fields import add_repr_digest, whole_sha256
 from eft.http_resumable.finished import finish_what_is_whole, told_again
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.locations import location
+from eft.http_resumable.part_checks import check_nothing
 from eft.http_resumable.receiving import Call, Part, Received, Receiving
 from eft.http_resumable.refusals import Refusal, not_allowed
 from eft.http_resumable.response import Response, http_date
@@ -74,15 +85,26 @@ class Tus:
             metadata=metadata.text,
             concat=concat.text if concat is not None else None,
         )
-        if request.content_length == 0 and length != 0:
+        if length != 0 and await self._brings_nothing(call):
+            check_nothing(request)
             upload = await self._receiving.register(call, intent)
-            return Response(201, (location(upload.id), ("Upload-Expires", http_date(upload.expires_at))))
+            begun = (("Upload-Offset", "0"),) if "Content-Type" in request.headers else ()
+            return Response(201, (location(upload.id), ("Upload-Expires", http_date(upload.expires_at)), *begun))
         if request.content_length != 0:
             tus.check_part_type(request.headers)
         received = await self._receiving.create(call, intent, Part())
         headers = _told(received, request.headers)
         headers.add(*location(received.upload_id))
         return Response(201, headers)
+
+    async def _brings_nothing(self, call: Call) -> bool:
+        """Whether a creation has no body. Proxies give one in chunks without any to who sent none, and it needs no type."""
+        request = call.request
+        if request.content_length is None and "Content-Type" not in request.headers:
+            async for _ in request.body:
+                return False
+            return True
+        return request.content_length == 0
 
     async def _concatenate(self, call: Call, concat: tus.Concat) -> Response:
         """Tus 1.0.0 §concatenation: a final upload, which brings nothing but the names of its parts."""
@@ -91,6 +113,7 @@ class Tus:
             raise LengthInvalid("A final upload is as long as its parts.", "Leave Upload-Length and Upload-Defer-Length out.")
         if call.request.content_length != 0:
             raise Invalid("A final upload brings no bytes of its own.", "Send the bytes to its parts.")
+        check_nothing(call.request)
         metadata = tus.metadata_of(headers)
         intent = Intent(
             name=metadata.name,
@@ -107,6 +130,20 @@ class Tus:
         return Response(201, (location(upload.id), *state))
 
     async def _patch(self, call: Call, upload_id: str) -> Response:
+        """Every answer tells when the upload expires, a refusal too (tus 1.0.0 §Upload-Expires)."""
+        try:
+            return await self._append(call, upload_id)
+        except WriterDisplaced:
+            raise
+        except (EftError, Refusal) as refused:
+            response = problems.answer(refused)
+        with suppress(EftError):
+            upload = await self._transfers.upload(upload_id, case_id=call.case_id)
+            if upload.state is UploadState.RECEIVING:
+                response.headers.add("Upload-Expires", http_date(upload.expires_at))
+        return response
+
+    async def _append(self, call: Call, upload_id: str) -> Response:
         headers = call.request.headers
         try:
             tus.check_part_type(headers)

@@ -10,7 +10,7 @@ import secrets
 from typing import Final
 
 from eft.domain.digests import parse_sha256
-from eft.domain.errors import DigestInvalid, Invalid, LengthInvalid, MetadataInvalid, NotFound
+from eft.domain.errors import DigestInvalid, Invalid, LengthInvalid, MetadataInvalid, NotFound, TooLarge
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.refusals import Refusal
 
@@ -32,7 +32,8 @@ TOLD_CONCAT_BYTES: Final = 8 * 1024
 """How long an Upload-Concat may be to be told in the answer to a creation too; HEAD always tells it. Many clients' HTTP stacks
 take no answer with more header bytes than 16 KiB."""
 
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"[0-9]+")
+_DIGITS: Final = 18
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _PART = re.compile(r"(?:(?:(?:(?i:https?)://[^/?#]+)?/)?files/)?([0-9a-f]{32})/?")
@@ -95,8 +96,11 @@ def upload_offset(headers: Headers) -> int:
 
 
 def upload_length(headers: Headers) -> int | None:
-    """Bytes, None where it is not said. Raises Invalid."""
-    return _number(headers, "Upload-Length")
+    """Bytes, None where it is not said. Raises Invalid, TooLarge."""
+    length = _number(headers, "Upload-Length")
+    if length is not None and length >= 10**_DIGITS:
+        raise TooLarge(10**_DIGITS - 1, "upload")
+    return length
 
 
 def creation_length(headers: Headers) -> int | None:
@@ -186,9 +190,11 @@ def _name(pairs: dict[str, bytes]) -> str:
 
 
 def _number(headers: Headers, name: str) -> int | None:
+    """10**18 for anything larger: no file has so many bytes, and no database a place for the number."""
     said = headers.get_all(name)
     if not said:
         return None
     if len(said) > 1 or not _NUMBER.fullmatch(said[0]):
         raise Invalid(f"{name} is not one number of bytes.", "Send it once, in decimal digits.")
-    return int(said[0])
+    digits = said[0].lstrip("0") or "0"
+    return int(digits) if len(digits) <= _DIGITS else 10**_DIGITS

@@ -18,9 +18,11 @@ from eft.http_resumable.gate import Gate
 from eft.http_resumable.limits import Limits
 from eft.http_resumable.page_assets import Build
 from eft.http_resumable.page_cookies import PageCookie
+from eft.http_resumable.page_html import Pages
 from eft.http_resumable.page_routes import page_routes
 from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response
+from eft.http_resumable.wording import Wording
 from tests.fixtures.services import REGIONS, STAFF, Services, running_services
 from tests.fixtures.tls import Certificates, RunningServer, running_server
 from tests.unit.http.tus_site import Told, encoded
@@ -148,7 +150,8 @@ def page_site(
                 max_size=max_size,
             )
             routes["/files"] = Files(services.transfers, callers=callers)
-            gates.append(Gate(routes, allowed_hosts=["localhost"], cors_origins=[PORTAL]))
+            word = Wording(Pages(portal_url=portal_url, region_title=REGIONS["us"].title))
+            gates.append(Gate(routes, allowed_hosts=["localhost"], cors_origins=[PORTAL], word=word))
             made = PageSite(server, services)
             made.run(services.open_case("C-1"))
             yield made

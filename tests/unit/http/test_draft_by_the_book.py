@@ -62,7 +62,11 @@ def _(site: TusSite) -> None:
     path = new(site, b"abc")
     for said in ("", "-3", "3.0", "abc", '"3"', "3, 3", "1" * 16, "?1", ":Mw==:"):
         assert send(site, path, 3, b"x", **{"Upload-Offset": said}).status == 400, said
-    assert send(site, path, 3, b"d", **{"Upload-Offset": "3;a=b"}).offset == 4
+    for said in ("3;", "3 ;a", "3;A", "3;a=", "3;a b", '3;a="', "3;a=(1)", "3.", "--3", "0-3"):
+        assert send(site, path, 3, b"x", **{"Upload-Offset": said}).status == 400, said
+    for offset, parameters in enumerate((";a=b", "; a;  b=?0", ';a="x;, \\"";*b=1.5', ";a=:AA==:;c=*/x;d=@1"), 3):
+        assert send(site, path, offset, b"d", **{"Upload-Offset": f"{offset}{parameters}"}).offset == offset + 1
+    assert send(site, new(site), 0, b"d", **{"Upload-Offset": "-0"}).offset == 1
 
 
 @rule("an Upload-Complete that is no boolean counts as absent: a plain creation, and no append")
@@ -184,6 +188,7 @@ def _(site: TusSite) -> None:
 def _(site: TusSite) -> None:
     told = create(site, NEWEST, b"abc", complete=True, **{"Content-Encoding": "gzip"})
     assert (told.status, site.run(site.services.transfers.unfinished("C-1"))) == (415, [])
+    assert told.headers["Upload-Complete"] == "?0"
 
 
 # Offset retrieval.
@@ -327,6 +332,13 @@ def _(site: TusSite) -> None:
     told = send(site, path, 3, b"de", complete=True, **{"Repr-Digest": digest(b"other")})
     assert (told.status, told.headers["Upload-Complete"]) == (422, "?1")
     assert site.run(site.services.transfers.attachments("C-1", None, 10))[0] == []
+
+
+@rule("a digest may come without its padding, and a field of no digests says nothing")
+def _(site: TusSite) -> None:
+    path = new(site, b"abc")
+    for offset, said in enumerate((digest(b"d").removesuffix("=:") + ":", "", f"sha-256=:AA==:x, {digest(b'd')}"), 3):
+        assert send(site, path, offset, b"d", **{"Content-Digest": said}).status == (204 if offset < 5 else 400), said
 
 
 @rule("the representation's digest is told once it is complete, and where it is asked for")

@@ -343,3 +343,15 @@ def test_another_cases_file_is_not_found_and_a_deleted_one_is_gone(pages: PageSi
     (listed,) = pages.state(cookie)["attachments"]
     assert (listed["href"], listed["gone_at"]) == (None, "2026-11-23T12:00:00Z")
     assert "deleted 2026-11-23 12:00 UTC" in pages.page(cookie=cookie).body.decode()
+
+
+def test_who_reads_pages_is_told_in_one_that_the_name_is_wrong(pages: PageSite) -> None:
+    shown = pages.ask("GET", "/transfer/C-1", headers={**BROWSER, "Host": "elsewhere.example"})
+    assert (shown.status, code_in(shown), shown.headers["Content-Type"]) == (421, "wrong-host", "text/html; charset=utf-8")
+    told = pages.ask("GET", "/transfer/C-1", headers={"Host": "elsewhere.example", "Accept": "application/json"})
+    assert (told.status, told.code) == (421, "wrong-host")
+
+
+def test_who_reads_pages_is_told_in_one_that_nothing_is_there(pages: PageSite) -> None:
+    shown = pages.ask("GET", "/nowhere", headers=BROWSER)
+    assert (shown.status, code_in(shown)) == (404, "not-found")

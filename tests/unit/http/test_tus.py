@@ -98,7 +98,6 @@ def test_an_append_at_a_wrong_offset_changes_nothing(site: TusSite) -> None:
         ({"Content-Encoding": "gzip"}, 415, "content-encoding"),
         ({"Upload-Offset": "-1"}, 400, "invalid-request"),
         ({"Upload-Offset": "1e3"}, 400, "invalid-request"),
-        ({"Upload-Offset": "9" * 30}, 400, "invalid-request"),
         ({"Upload-Checksum": "sha3 abcd"}, 400, "checksum-algorithm-unknown"),
         ({"Upload-Checksum": "sha1"}, 400, "invalid-request"),
         ({"Upload-Checksum": "sha1 ***"}, 400, "invalid-request"),

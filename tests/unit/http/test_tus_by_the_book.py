@@ -71,6 +71,15 @@ def _(site: TusSite) -> None:
     assert [answer.headers["Tus-Resumable"] for answer in answers] == ["1.0.0"] * len(answers)
 
 
+@rule("a refusal that comes before the upload is looked at names the version too")
+def _(site: TusSite) -> None:
+    path = site.create(5)
+    refused = site.patch(path, 0, b"abc", Content_Encoding="gzip")
+    assert (refused.status, refused.headers["Tus-Resumable"], site.ask("HEAD", path).offset) == (415, "1.0.0", 0)
+    elsewhere = site.ask("POST", headers={"Upload-Length": "5", "Host": "elsewhere.example"})
+    assert (elsewhere.status, elsewhere.headers["Tus-Resumable"]) == (421, "1.0.0")
+
+
 @rule("another version, or none, is 412 with ours, and nothing is done")
 def _(site: TusSite) -> None:
     path = site.create(5)
@@ -155,6 +164,16 @@ def _(site: TusSite) -> None:
         assert site.ask("PATCH", path, sent, b"abc").status == 400, offset
     assert site.ask("PATCH", path, {"Content-Type": PART}, b"abc").status == 400
     assert site.ask("HEAD", path).offset == 0
+
+
+@rule("a number of bytes is one however long it is: an offset that is not ours is 409, a length that no file has 413")
+def _(site: TusSite) -> None:
+    path = site.create(5)
+    for offset in ("9" * 19, "9" * 30, "1" + "0" * 5000):
+        assert site.ask("PATCH", path, {"Content-Type": PART, "Upload-Offset": offset}, b"abc").status == 409
+        assert site.ask("POST", headers={"Upload-Length": offset}).status == 413
+    assert site.ask("PATCH", path, {"Content-Type": PART, "Upload-Offset": "0" * 40}, b"abc").offset == 3
+    assert site.ask("HEAD", site.create(10**18 - 1)).headers["Upload-Length"] == "9" * 18
 
 
 @rule("PATCH of what is not there is 404, whatever else is wrong with it")
@@ -281,6 +300,20 @@ def _(site: TusSite) -> None:
     assert site.ask("POST", headers={"Upload-Length": "2", "Content-Type": PART}, body=b"abc").status == 413
 
 
+@rule("a creation with the type of a part tells how much was taken also where that is nothing")
+def _(site: TusSite) -> None:
+    told = site.ask("POST", headers={"Upload-Length": "5", "Content-Type": PART}, body=b"")
+    assert (told.status, told.offset) == (201, 0)
+
+
+@rule("a body in chunks that has none is no body, and needs no type")
+def _(site: TusSite) -> None:
+    fields = ["Tus-Resumable: 1.0.0", "Upload-Length: 5", "Transfer-Encoding: chunked"]
+    told = raw(site, "POST", "/files", *fields, body=b"0\r\n\r\n")
+    assert (told.status, site.ask("HEAD", told.headers["location"]).offset) == (201, 0)
+    assert raw(site, "POST", "/files", *fields, body=b"1\r\na\r\n0\r\n\r\n").status == 415
+
+
 # Expiration.
 
 
@@ -294,6 +327,24 @@ def _(site: TusSite) -> None:
         assert expires.endswith(" GMT")
         assert parsedate_to_datetime(expires) > site.services.clock.now()
     assert site.patch(path, 2, b"cde").headers["Upload-Expires"] is None
+
+
+@rule("a PATCH that is refused tells when the upload expires too, if it does")
+def _(site: TusSite) -> None:
+    path = site.create(5)
+    for status, sent, data in (
+        (409, {"Upload-Offset": "3"}, b"ab"),
+        (415, {"Content-Type": "text/plain"}, b"ab"),
+        (460, {"Upload-Checksum": checksum("sha1", b"other")}, b"ab"),
+        (400, {"Upload-Checksum": "sha3 AAAA"}, b"ab"),
+        (400, {"Upload-Offset": "x"}, b"ab"),
+        (413, {}, b"abcdef"),
+    ):
+        told = site.ask("PATCH", path, {"Content-Type": PART, "Upload-Offset": "0", **sent}, data)
+        assert (told.status, told.headers["Upload-Expires"]) == (status, site.ask("HEAD", path).headers["Upload-Expires"])
+    done = whole(site)
+    assert [site.patch(done, offset, b"x").headers["Upload-Expires"] for offset in (0, 5)] == [None, None]
+    assert site.patch(NOWHERE, 0, b"x").headers["Upload-Expires"] is None
 
 
 # Checksum.
@@ -315,6 +366,20 @@ def _(site: TusSite) -> None:
         assert site.ask("HEAD", path).offset == 0
     assert site.patch(path, 0, b"abc", Upload_Checksum=checksum("sha1", b"abc")).offset == 3
     assert site.patch(path, 3, b"", Upload_Checksum=checksum("sha1", b"")).offset == 3
+
+
+@rule("a checksum of a body without bytes is compared too, whatever the request does besides")
+def _(site: TusSite) -> None:
+    done, part = whole(site), site.create(0, **{"Upload-Concat": "partial"})
+    for said, status in (
+        (checksum("sha1", b""), 201),
+        (checksum("sha1", b"a"), 460),
+        ("sha3 AAAA", 400),
+        ("sha1", 400),
+    ):
+        for sent in ({"Upload-Length": "5"}, {"Upload-Length": "0"}, {"Upload-Concat": f"final;{part}"}):
+            assert site.ask("POST", headers={**sent, "Upload-Checksum": said}).status == status, (said, sent)
+        assert site.patch(done, 5, b"", Upload_Checksum=said).status == (204 if status == 201 else status), said
 
 
 # Termination.

@@ -16,8 +16,10 @@ from eft.http_resumable.callers import Callers
 from eft.http_resumable.files import Files
 from eft.http_resumable.gate import Gate
 from eft.http_resumable.limits import Limits
+from eft.http_resumable.page_html import Pages
 from eft.http_resumable.request import Request
 from eft.http_resumable.response import Response
+from eft.http_resumable.wording import Wording
 from tests.fixtures.services import STAFF, Services, running_services
 from tests.fixtures.tls import Certificates, Peer, RunningServer, running_server
 
@@ -136,7 +138,9 @@ def tus_site(directory: Path, certificates: Certificates, **options: Any) -> Ite
         services = server.run(scope.__aenter__())
         try:
             tus = Files(services.transfers, callers=Callers(services.tokens.authenticate), **options)
-            files.append(Gate({"/files": tus}, allowed_hosts=["localhost"], cors_origins=["https://portal.example:8440"]))
+            word = Wording(Pages(portal_url=None, region_title="Americas"))
+            origins = ["https://portal.example:8440"]
+            files.append(Gate({"/files": tus}, allowed_hosts=["localhost"], cors_origins=origins, word=word))
             yield TusSite(server, services, tus)
         finally:
             server.hang_up()
