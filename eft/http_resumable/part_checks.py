@@ -32,12 +32,6 @@ def check_of(request: Request) -> PartCheck:
     return check
 
 
-def check_nothing(request: Request) -> None:
-    """Verifies what is declared of a body that has no bytes. Raises ChecksumMismatch and what `check_of` raises."""
-    if not check_of(request).holds():
-        raise ChecksumMismatch
-
-
 class Unannounced:
     """Counts the beginning of a body of which a checksum may come in a trailer that nobody announced."""
 
@@ -78,6 +72,24 @@ def check_trailers(request: Request, check: PartCheck, counted: Unannounced | No
         raise Refusal(400, "trailer-checksum", f"{name} {what}.", remedy)
     if announced:
         _expect(check, trailers)
+
+
+async def brings_nothing(request: Request) -> bool:
+    """Whether the body has no bytes. One in chunks is read for it, until it has one. Raises what reading it raises."""
+    if request.content_length is not None:
+        return request.content_length == 0
+    async for _ in request.body:
+        return False
+    return True
+
+
+def check_nothing(request: Request) -> None:
+    """Verifies what is declared of a body that has no bytes, and was read. Raises ChecksumMismatch and what `check_of` and
+    `check_trailers` raise."""
+    check = check_of(request)
+    check_trailers(request, check, Unannounced())
+    if not check.holds():
+        raise ChecksumMismatch
 
 
 def _announced(headers: Headers) -> list[str]:

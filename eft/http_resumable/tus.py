@@ -23,7 +23,7 @@ from eft.http_resumable.digest_fields import add_repr_digest, whole_sha256
 from eft.http_resumable.finished import finish_what_is_whole, told_again
 from eft.http_resumable.headers import Headers
 from eft.http_resumable.locations import location
-from eft.http_resumable.part_checks import check_nothing
+from eft.http_resumable.part_checks import brings_nothing, check_nothing
 from eft.http_resumable.receiving import Call, Part, Received, Receiving
 from eft.http_resumable.refusals import Refusal, not_allowed
 from eft.http_resumable.response import Response, http_date
@@ -85,33 +85,26 @@ class Tus:
             metadata=metadata.text,
             concat=concat.text if concat is not None else None,
         )
-        if length != 0 and await self._brings_nothing(call):
+        # Proxies give a body in chunks without any to who sent none; that needs no type.
+        is_bare = request.content_length == 0 or ("Content-Type" not in request.headers and await brings_nothing(request))
+        if length != 0 and is_bare:
             check_nothing(request)
             upload = await self._receiving.register(call, intent)
             begun = (("Upload-Offset", "0"),) if "Content-Type" in request.headers else ()
             return Response(201, (location(upload.id), ("Upload-Expires", http_date(upload.expires_at)), *begun))
-        if request.content_length != 0:
+        if not is_bare:
             tus.check_part_type(request.headers)
         received = await self._receiving.create(call, intent, Part())
         headers = _told(received, request.headers)
         headers.add(*location(received.upload_id))
         return Response(201, headers)
 
-    async def _brings_nothing(self, call: Call) -> bool:
-        """Whether a creation has no body. Proxies give one in chunks without any to who sent none, and it needs no type."""
-        request = call.request
-        if request.content_length is None and "Content-Type" not in request.headers:
-            async for _ in request.body:
-                return False
-            return True
-        return request.content_length == 0
-
     async def _concatenate(self, call: Call, concat: tus.Concat) -> Response:
         """Tus 1.0.0 §concatenation: a final upload, which brings nothing but the names of its parts."""
         headers = call.request.headers
         if "Upload-Length" in headers or "Upload-Defer-Length" in headers:
             raise LengthInvalid("A final upload is as long as its parts.", "Leave Upload-Length and Upload-Defer-Length out.")
-        if call.request.content_length != 0:
+        if not await brings_nothing(call.request):
             raise Invalid("A final upload brings no bytes of its own.", "Send the bytes to its parts.")
         check_nothing(call.request)
         metadata = tus.metadata_of(headers)

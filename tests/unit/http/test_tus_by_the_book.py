@@ -306,6 +306,21 @@ def _(site: TusSite) -> None:
     assert (told.status, told.offset) == (201, 0)
 
 
+@rule("an empty part at the end of a finished file may come in chunks, of an empty file too; its checksum is compared")
+def _(site: TusSite) -> None:
+    for path, size in ((whole(site), 5), (site.create(0), 0)):
+        fields = ["Tus-Resumable: 1.0.0", f"Content-Type: {PART}", f"Upload-Offset: {size}", "Transfer-Encoding: chunked"]
+        for trailer, status in (
+            ("", 204),
+            (f"Upload-Checksum: {checksum('sha1', b'')}\r\n", 204),
+            (f"Upload-Checksum: {checksum('sha1', b'a')}\r\n", 460),
+        ):
+            for announced in ([], ["Trailer: Upload-Checksum"])[: 1 + bool(trailer)]:
+                told = raw(site, "PATCH", path, *fields, *announced, body=f"0\r\n{trailer}\r\n".encode())
+                assert told.status == status, (trailer, announced)
+        assert raw(site, "PATCH", path, *fields, body=b"1\r\na\r\n0\r\n\r\n").status == 409
+
+
 @rule("a body in chunks that has none is no body, and needs no type")
 def _(site: TusSite) -> None:
     fields = ["Tus-Resumable: 1.0.0", "Upload-Length: 5", "Transfer-Encoding: chunked"]
