@@ -6,16 +6,26 @@ An upload is the same upload whichever protocol began it: each request is answer
 from __future__ import annotations
 
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import replace
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from functools import partial
 from typing import Final
 
-from eft.domain.errors import AlreadyFinished, DigestMismatch, Invalid, LengthExceeded, LengthInvalid
+from eft.domain.errors import (
+    AlreadyFinished,
+    DigestMismatch,
+    EftError,
+    Invalid,
+    LengthExceeded,
+    LengthInvalid,
+    WriterDisplaced,
+)
 from eft.domain.upload import Upload, UploadState
 from eft.http_resumable import tus_headers as tus
 from eft.http_resumable.digest_fields import add_repr_digest, whole_sha256
+from eft.http_resumable.draft_problems import draft_problem
 from eft.http_resumable.draft_versions import INTEROP, NEWEST, PART_TYPE, DraftVersion, integer, version_of
 from eft.http_resumable.finished import finish_what_is_whole, told_again
 from eft.http_resumable.headers import Headers
@@ -29,6 +39,8 @@ from eft.transfers import Intent, Transfers
 
 COLLECTION_METHODS: Final = "OPTIONS, GET, POST, PUT"
 UPLOAD_METHODS: Final = "OPTIONS, HEAD, GET, PATCH, DELETE"
+
+_STATE: Final = ("Upload-Offset", "Upload-Complete", "Upload-Incomplete")
 
 
 def speaks_draft(headers: Headers) -> bool:
@@ -65,6 +77,8 @@ class Draft:
         if method == "PATCH":
             return await self._patch(call, upload_id, version)
         if method == "DELETE":
+            if version.cancels_without_state:
+                _check_tells_nothing(call.request.headers, _STATE)
             await self._transfers.withdraw(upload_id, case_id=call.case_id, actor=call.actor)
             return Response(204)
         raise not_allowed(UPLOAD_METHODS)
@@ -94,12 +108,31 @@ class Draft:
         except LengthExceeded:
             await self._transfers.terminate(upload.id, case_id=call.case_id, actor=call.actor)
             raise
+        except (EftError, Refusal) as refused:
+            return await self._refused(call, upload.id, version, refused)
         response = Response(201, self._told(received, version, request.headers))
         response.headers.add(*location(upload.id))
         return response
 
     async def _patch(self, call: Call, upload_id: str, version: DraftVersion) -> Response:
         """§Upload Append."""
+        try:
+            return await self._append(call, upload_id, version)
+        except (EftError, Refusal) as refused:
+            return await self._refused(call, upload_id, version, refused)
+
+    async def _refused(self, call: Call, upload_id: str, version: DraftVersion, refused: EftError | Refusal) -> Response:
+        """The answer to a refused body. Raises what was refused where nothing is to be added to it."""
+        if not version.tells_offset_in_refusals or isinstance(refused, WriterDisplaced):
+            raise refused
+        response = draft_problem(refused, call.request.headers)
+        with suppress(EftError):
+            upload = await self._transfers.upload(upload_id, case_id=call.case_id)
+            if upload.state is UploadState.RECEIVING:
+                response.headers.set_default("Upload-Offset", str(upload.offset))
+        return response
+
+    async def _append(self, call: Call, upload_id: str, version: DraftVersion) -> Response:
         request = call.request
         if version.wants_part_type and not _is_part(request.headers):
             raise Refusal(415, "content-type", "The body is no part of an upload.", f"Send Content-Type: {PART_TYPE}.")
@@ -145,8 +178,7 @@ class Draft:
 
     async def _head(self, call: Call, upload_id: str, version: DraftVersion) -> Response:
         """§Offset Retrieval."""
-        if any(name in call.request.headers for name in ("Upload-Offset", "Upload-Complete", "Upload-Incomplete")):
-            raise Invalid("A request for the offset tells none.", "Leave Upload-Offset and Upload-Complete out.")
+        _check_tells_nothing(call.request.headers, (*_STATE, "Upload-Length") if version.number == 6 else _STATE)
         upload = await self._transfers.progress(upload_id, case_id=call.case_id)
         if upload.state is UploadState.REFUSED:
             raise DigestMismatch(upload.declared_sha256 or "", upload.sha256 or "")
@@ -185,6 +217,12 @@ class Draft:
             for name, value in version.limits(self._receiving.max_size, received.expires_at, self._transfers.now()):
                 headers.add(name, value)
         return headers
+
+
+def _check_tells_nothing(headers: Headers, state: tuple[str, ...]) -> None:
+    """Raises Invalid for a request without a body that tells of the upload's state."""
+    if any(name in headers for name in state):
+        raise Invalid("A request that brings nothing tells no state.", f"Leave {', '.join(state)} out.")
 
 
 def _is_part(headers: Headers) -> bool:

@@ -270,6 +270,30 @@ def test_a_request_for_the_offset_that_tells_one_is_refused(site: TusSite, field
     assert ask(site, 4, "HEAD", path, **{field: "?0"}).status == 400
 
 
+@pytest.mark.parametrize("version", [3, 5, 6])
+def test_up_to_06_a_cancellation_that_tells_a_state_is_refused(site: TusSite, version: int) -> None:
+    path = create(site, version, b"abc", complete=False).headers["Location"]
+    for field in ("Upload-Offset", "Upload-Incomplete" if version == 3 else "Upload-Complete"):
+        assert ask(site, version, "DELETE", path, **{field: "3" if field == "Upload-Offset" else "?0"}).status == 400
+    assert ask(site, version, "HEAD", path, Upload_Length="3").status == (400 if version == 6 else 204)
+    assert ask(site, version, "DELETE", path).status == 204
+
+
+@pytest.mark.parametrize("version", [3, 5, 6, 9])
+def test_up_to_06_every_refused_part_tells_the_offset(site: TusSite, version: int) -> None:
+    path = create(site, version, b"abc", complete=False, **{"Upload-Length": "10"}).headers["Location"]
+    for offset, fields in (
+        (3, {"Content-Digest": digest(b"other")}),
+        (3, {"Content-Digest": "md5=:AA==:"}),
+        (3, {"Upload-Length": "11"}),
+        ("x", {}),
+    ):
+        told = patch(site, version, path, 3, b"d", complete=False, **{"Upload-Offset": str(offset), **fields})
+        assert (told.status, told.headers["Upload-Offset"]) == (400, "3" if version <= 6 else None), fields
+    broken = create(site, version, b"abc", complete=True, **{"Content-Digest": digest(b"other")})
+    assert (broken.status, broken.headers["Upload-Offset"]) == (400, "0" if version <= 6 else None)
+
+
 def test_a_file_is_compared_with_the_digest_that_its_last_part_declares(site: TusSite) -> None:
     path = create(site, 9, b"abc", complete=False).headers["Location"]
     told = patch(site, 9, path, 3, b"de", complete=True, **{"Repr-Digest": digest(b"other")})
