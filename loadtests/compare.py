@@ -11,6 +11,7 @@ import time
 from typing import Any, Protocol
 
 from loadtests.measure import Figure, run
+from loadtests.servers import fate
 
 
 class Failed(Exception):
@@ -80,9 +81,9 @@ def alternate(
                 if clear:
                     target.clear()
             except (Failed, OSError, subprocess.SubprocessError) as failure:
-                outcome.failed[target.name] = str(failure)
+                why = outcome.failed[target.name] = f"{failure}{fate(target.pid)}"
                 left.remove(target)
-                say(f"{outcome.title}: {target.name} FAILED: {failure}")
+                say(f"{outcome.title}: {target.name} FAILED: {why}")
                 continue
             if attempt:
                 outcome.figures.setdefault(target.name, []).append(figure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 import random
@@ -11,7 +11,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = Path(__file__).parent / "peers"
@@ -21,6 +23,10 @@ BUILT = ROOT / "var" / "peers"
 PORTS = (12_000, 32_000)
 START_S = 120
 STOP_S = 30
+LAST_WORDS = 400
+"""Bytes of what a server said that are told when it ended too early."""
+
+_running: dict[int, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
 
 
 class Absent(Exception):
@@ -69,19 +75,31 @@ def openssh(directory: Path, client: Path) -> Iterator[Peer]:
 @contextmanager
 def serving(command: list[str], port: int) -> Iterator[int]:
     """Runs a server; its process id once it listens. Raises Absent where it does not come to that."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with ExitStack() as stack:
+        said = stack.enter_context(tempfile.TemporaryFile())
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        stack.callback(_running.pop, process.pid, None)
+        stack.callback(stop, process)
+        _running[process.pid] = process, said
         deadline = time.monotonic() + START_S
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             if process.poll() is not None or time.monotonic() > deadline:
-                raise Absent(f"{command[0]} did not start")
+                raise Absent(f"{command[0]} did not start{fate(process.pid)}")
             time.sleep(0.05)
         yield process.pid
-    finally:
-        stop(process)
+
+
+def fate(pid: int) -> str:
+    """What became of a server that `serving` runs: nothing while it lives, otherwise how it ended and what it said last."""
+    process, said = _running.get(pid, (None, None))
+    if process is None or said is None or process.poll() is None:
+        return ""
+    said.seek(0)
+    words = said.read()[-LAST_WORDS:].decode(errors="replace").split()
+    return f"; it ended with {process.returncode}" + (f", and said: {' '.join(words)}" if words else ", and said nothing")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
