@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 from eft.domain.errors import NotFound, Tampered
 from eft.storage.failures import translated
@@ -147,14 +149,38 @@ def _holds(file: File, found: Found) -> bool:
     return seen == found.full
 
 
-def _stored_blocks(file: File, first: int, last: int) -> Iterator[tuple[int, memoryview]]:
-    """The blocks `[first, last)` as they are stored, a batch at a time. Raises Unverified where the file is too short."""
-    buffer = memoryview(bytearray(min(_AT_ONCE, max(last - first, 0)) * STORED))
+def _stored_blocks(file: File, first: int, last: int, room: memoryview | None = None) -> Iterator[tuple[int, memoryview]]:
+    """The blocks `[first, last)` as they are stored, a batch at a time, in `room` if that is given. Raises Unverified where the
+    file is too short."""
+    buffer = memoryview(bytearray(min(_AT_ONCE, max(last - first, 0)) * STORED)) if room is None else room
     for index in range(first, last, _AT_ONCE):
         batch = buffer[: min(_AT_ONCE, last - index) * STORED]
         if file.read_into(batch, block_at(index)) != len(batch):
             raise Unverified
         yield index, batch
+
+
+class _Room:
+    """For one batch, as it is stored and what it says: memory that stays, as much as threads read at once, and need not be
+    cleared each time."""
+
+    free: ClassVar[deque[_Room]] = deque()
+
+    def __init__(self) -> None:
+        self.stored = memoryview(bytearray(_AT_ONCE * STORED))
+        self.plain = memoryview(bytearray(_AT_ONCE * BLOCK))
+
+    @classmethod
+    @contextmanager
+    def taken(cls) -> Iterator[_Room]:
+        try:
+            room = cls.free.pop()
+        except IndexError:
+            room = cls()
+        try:
+            yield room
+        finally:
+            cls.free.append(room)
 
 
 class SegmentFileReader:
@@ -181,24 +207,31 @@ class SegmentFileReader:
         first, last = (start - origin) // BLOCK, -((origin - stop) // BLOCK)
         if start == stop:
             return b""
-        plain = memoryview(bytearray((last - first) * BLOCK))
+        pieces = []
+        with _Room.taken() as room:
+            for index in range(first, last, _AT_ONCE):
+                batch = self._opened(index, min(index + _AT_ONCE, last), room)
+                begin = origin + index * BLOCK
+                pieces.append(bytes(batch[max(start - begin, 0) : stop - begin]))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _opened(self, first: int, last: int, room: _Room) -> memoryview:
+        """The plaintext of the blocks `[first, last)`, at most a batch, in `room`."""
+        plain = room.plain
+        full = min(last, self._full)
         try:
             with translated():
-                self._open_blocks(first, min(last, self._full), plain)
+                for index, stored in _stored_blocks(self._file, first, full, room.stored):
+                    for at in range(0, len(stored), STORED):
+                        block = index + at // STORED
+                        to = (block - first) * BLOCK
+                        self._seal.open_block(block, stored[at : at + STORED], plain[to : to + BLOCK])
         except Unverified:
             raise Tampered from None
-        if last > self._full:
-            to = (self._full - first) * BLOCK
+        if last > full:
+            to = (full - first) * BLOCK
             plain[to : to + len(self._tail)] = self._tail
-        skipped = start - origin - first * BLOCK
-        return bytes(plain[skipped : skipped + stop - start])
-
-    def _open_blocks(self, first: int, last: int, plain: memoryview) -> None:
-        for index, stored in _stored_blocks(self._file, first, last):
-            for at in range(0, len(stored), STORED):
-                block = index + at // STORED
-                to = (block - first) * BLOCK
-                self._seal.open_block(block, stored[at : at + STORED], plain[to : to + BLOCK])
+        return plain[: (last - first) * BLOCK]
 
     def close(self) -> None:
         with suppress(OSError):

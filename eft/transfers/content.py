@@ -16,9 +16,13 @@ from eft.domain.upload import SegmentFacts, Upload
 from eft.storage.manifest import open_manifest
 from eft.storage.ports import SegmentId, SegmentReader
 from eft.storage.seal import open_inline
+from eft.storage.segment_format import BLOCK
 from eft.transfers.cover import cover
 from eft.transfers.intent import BATCH
 from eft.transfers.resources import Resources
+
+_STEP = 16 * BLOCK
+"""Bytes that are read at once, up to where a block ends: one that is cut would be opened twice."""
 
 
 class Content:
@@ -190,7 +194,7 @@ async def read_attachment(resources: Resources, attachment: Attachment, start: i
                 if current is None or current.state is not AttachmentState.AVAILABLE:
                     raise Purged(current.gone_at if current else None)
                 looked = resources.clock.monotonic()
-            piece = await content.read(position, min(position + BATCH, stop))
+            piece = await content.read(position, min(position + _STEP - position % _STEP, stop))
             if not piece:
                 raise Tampered
             position += len(piece)
