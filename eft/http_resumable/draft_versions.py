@@ -8,9 +8,9 @@
 | 7, 8, 9 | -06 to -08, -09 to -11, -12 on | Upload-Complete | application/partial-upload | 204 |
 
 Up to 6 an upload is also complete where it reaches the length that Upload-Length told: tus-js-client 4.3.1 sends the last of
-several parts with `?0`, and takes a full offset for success. Up to 6 also one that is gone is 404, a DELETE tells no state, and the
-refusal of a body has the offset. Upload-Limit is told from 6 on, its max-age from 7 on. 104 tells progress from 5 on. From 8 on an
-upload that is sent more than its length is over.
+several parts with `?0`, and takes a full offset for success. Up to 6 also one that is gone is 404, a DELETE tells no state, and
+the refusal of a body has the offset. Upload-Limit is told from 6 on, its max-age from 7 on. 104 tells progress from 5 on. From 8
+on an upload that is sent more than its length is over.
 
 9 says more of Upload-Complete in answers: it tells who answers, `?1` the receiver of the file, `?0` the resumption. Nothing older
 reads it there, so that every refusal has it; and the problem type completed-upload is gone.

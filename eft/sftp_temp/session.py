@@ -30,8 +30,8 @@ from eft.sftp_temp.packet_layer import PIECES
 log = logging.getLogger("eft.sftp_temp")
 
 READ_PAUSE, READ_RESUME = 128 * 1024, 64 * 1024
-"""Bytes of waiting requests: above the one the channel is not read while one of them is being carried out or the peer does not take
-the replies, below the other it is again."""
+"""Bytes of waiting requests: above the one the channel is not read while one of them is being carried out, or while the peer does
+not take the replies; below the other it is again."""
 UNANSWERED_BYTES = 2 * 1024 * 1024
 """Bytes of requests that are still refused one by one when a session was cut."""
 SHOW_STANDARD_ERROR = ("OpenSSH", "PuTTY")
@@ -332,14 +332,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         return self._sending_paused or self._host.congested
 
     def _read_less(self) -> None:
-        """Takes no more requests once many wait. Where they wait for storage, nothing of the peer is read; where they wait for the
-        peer, asyncssh reads on and keeps at most a window of them (paramiko asks for all of a file at once)."""
-        if self._parser.available < READ_PAUSE or self._reading_paused or self._channel is None:
-            return
-        self._reading_paused = True
-        self._channel.pause_reading()
-        if not self._sending_paused:
-            self._host.hold(self)
+        """Takes no more requests once many wait. Where they wait for storage, nothing of the peer is read; where they wait for
+        the peer, asyncssh reads on and keeps at most a window of them (paramiko asks for all of a file at once)."""
+        if self._parser.available >= READ_PAUSE and not self._reading_paused and self._channel is not None:
+            self._reading_paused = True
+            self._channel.pause_reading()
+            if not self._sending_paused:
+                self._host.hold(self)
 
     def _read_on(self, *, starved: bool = False) -> None:
         """Reads again once little is left to work off; `starved`: what is left is the beginning of a request, however long."""

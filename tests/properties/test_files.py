@@ -55,10 +55,12 @@ def test_a_gateway_whose_uploads_expire(clocked_door: Door) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(0)
 def test_a_gateway_that_is_killed_often(real_door: Door) -> None:
     run(real_door, histories=300, steps=60, kills=100)
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(0)
 def test_a_gateway_whose_uploads_expire_often(clocked_door: Door) -> None:
     run(clocked_door, histories=1000, steps=60, kills=0)

@@ -15,7 +15,8 @@ class Curl(Client):
     programs = ("curl",)
 
     def fetch(self, *words: str | Path) -> str:
-        return self.run("curl", "-sS", "-k", "--max-time", "90", "-u", f"{self.account.user}:{self.account.password}", *words)
+        signed_in = ("-u", f"{self.account.user}:{self.account.password}")
+        return self.run("curl", "-sS", "-k", "--max-time", str(self.patience_s), *signed_in, *words)
 
     def url(self, remote: str) -> str:
         return f"sftp://127.0.0.1:{self.account.port}{quote(remote)}"
