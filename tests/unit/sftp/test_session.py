@@ -560,12 +560,30 @@ async def test_a_congested_connection_stops_the_session_too(client: Client) -> N
     assert len(await client.replies()) == 1
 
 
-async def test_a_peer_that_goes_on_sending_without_taking_replies_is_cut(client: Client) -> None:
+async def test_a_peer_that_goes_on_sending_without_taking_replies_is_read_no_more(client: Client) -> None:
+    """By its channel, which keeps no more than its window; the connection is, as that says when the peer takes more."""
     client.session.pause_writing()
-    for _ in range(30):
-        client.send(wire.write(1, b"none", 0, bytes(100_000)))
-    assert client.host.disconnected
-    assert client.session._parser.available == 0
+    for number in range(30):
+        client.send(wire.write(number, b"none", 0, bytes(100_000)))
+    assert client.session._parser.available <= session_module.READ_PAUSE + 100_100
+    assert not client.host.held
+    assert not client.host.disconnected
+    client.session.resume_writing()
+    assert [answer.id for answer in await client.replies()] == list(range(30))
+    assert client.channel.reading
+
+
+async def test_a_connection_that_was_held_is_heard_when_its_peer_takes_no_more(client: Client) -> None:
+    handle = await client.open("a", PUT)
+    client.reception.gate = asyncio.Event()
+    client.send(wire.close(2, handle))
+    client.send(b"".join(wire.packet(16, 10 + n, wire.string("x" * 4000)) for n in range(100)))
+    assert client.host.held == {client.session}
+    client.session.pause_writing()
+    assert not client.host.held
+    client.reception.gate.set()
+    client.session.resume_writing()
+    assert len(await client.replies()) == 101
 
 
 async def test_a_slow_request_lets_only_little_wait(client: Client) -> None:
