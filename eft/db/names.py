@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, bindparam, select
 
+from eft.db.in_lists import in_lists
 from eft.db.paths import Below
-from eft.db.statements import Statement
 from eft.db.tables import attachments, directories, uploads
 
 
@@ -27,25 +27,13 @@ def taken(conn: Connection, case_id: str, directory: str, most: int) -> set[str]
 def had(conn: Connection, case_id: str, asked: Collection[str]) -> set[str]:
     """Those of a few names that an upload or an attachment of the case has, in whatever state."""
     found: set[str] = set()
-    left = list(asked)
-    while left:
-        some, left = left[:_AT_ONCE], left[_AT_ONCE:]
-        given = {f"name_{at}": some[min(at, len(some) - 1)] for at in range(_AT_ONCE)}
-        for statement in _HAD:
-            found.update(name for (name,) in statement.rows(conn, {"its_case": case_id, **given}))
+    for some in in_lists(asked):
+        for table in (uploads, attachments):
+            query = select(table.c.name).where(table.c.case_id == case_id, table.c.name.in_(some))
+            found.update(conn.execute(query).scalars())
     return found
 
 
-_AT_ONCE = 32
-_HAD = tuple(
-    Statement(
-        select(table.c.name).where(
-            table.c.case_id == bindparam("its_case", type_=table.c.case_id.type),
-            table.c.name.in_([bindparam(f"name_{at}", type_=table.c.name.type) for at in range(_AT_ONCE)]),
-        )
-    )
-    for table in (uploads, attachments)
-)
 _BELOW = tuple(
     Below(
         select(path)

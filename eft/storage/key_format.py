@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from functools import lru_cache
 import hashlib
 import os
 import struct
@@ -117,7 +116,6 @@ def pack_slot(number: int, slot: Slot) -> bytes:
     return _summed(head + owner + slot.sealed, b"slot" + number.to_bytes(8, "big"))
 
 
-@lru_cache(maxsize=16)  # a case's key is read for each file, from the same bytes; what comes of them is sealed
 def parse_slot(number: int, stored: bytes) -> Slot | None:
     """None for a free one, which is all zeros. Raises Damaged."""
     if len(stored) == HALF and stored == _ZEROS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+import gc
 import multiprocessing
 import os
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from eft.domain.errors import KeyUnavailable, Purged
 from eft.storage.files import RegionFiles
-from eft.storage.key_format import CHUNK, HALF, half_at, slots_in
+from eft.storage.key_format import CHUNK, HALF, Slot, half_at, slots_in
 from eft.storage.keys import SlotFileKeyStore
 from eft.storage.master_key import MasterKeyFile
 from eft.storage.ports import Tombstone
@@ -114,6 +115,17 @@ def test_a_destroyed_key_is_overwritten_in_both_halves(place: Path) -> None:
         at = half_at(slot, half)
         assert before[at + 30 : at + 400].strip(b"\0")[32:] not in after
     assert len(before) == len(after)
+
+
+def test_a_destroyed_key_is_kept_nowhere_in_memory_not_even_sealed(place: Path) -> None:
+    """Who has the memory of a worker has the master key too (P6)."""
+    store = opened(place)
+    slot = store.create_case_key(CASE)
+    for _ in range(3):
+        store.case_key(slot, CASE)
+    store.destroy_case_key(slot, CASE, AT)
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Slot) and each.owner == CASE and each.sealed]
 
 
 def test_an_erased_secret_leaves_zeros(place: Path) -> None:
